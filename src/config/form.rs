@@ -1,0 +1,158 @@
+//! The forms that a value can have: in words for people, and as a parser.
+
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+
+use tracing_subscriber::EnvFilter;
+
+use super::graph_url::GraphUrl;
+
+pub(super) const MS: Duration = Duration::from_millis(1);
+pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+type Parser<T> = Box<dyn Fn(&str) -> Option<T>>;
+
+/// How a value of type `T` is written.
+pub(super) struct Form<T> {
+    /// Completes the sentence "expected …".
+    pub(super) expected: String,
+    /// Whether TOML may write it without quotes, as a number or a boolean.
+    pub(super) bare: bool,
+    /// Whether the value must never be shown. A form for secrets sets it; the settings of today need none.
+    pub(super) secret: bool,
+    parse: Parser<T>,
+}
+
+impl<T> Form<T> {
+    fn new(expected: impl Into<String>, parse: impl Fn(&str) -> Option<T> + 'static) -> Self {
+        Self {
+            expected: expected.into(),
+            bare: false,
+            secret: false,
+            parse: Box::new(parse),
+        }
+    }
+
+    fn bare(self) -> Self {
+        Self { bare: true, ..self }
+    }
+
+    /// The value, or `None` when the text does not have this form.
+    pub(super) fn parse(&self, text: &str) -> Option<T> {
+        (self.parse)(text)
+    }
+}
+
+impl<T> fmt::Debug for Form<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Form")
+            .field("expected", &self.expected)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A whole number between two bounds, both included.
+pub(super) fn whole<N: TryFrom<u64>>(min: u64, max: u64) -> Form<N> {
+    let parse =
+        move |text: &str| N::try_from(text.parse().ok().filter(|n| (min..=max).contains(n))?).ok();
+    Form::new(format!("a whole number from {min} to {max}"), parse).bare()
+}
+
+/// A boolean.
+pub(super) fn flag() -> Form<bool> {
+    Form::new("`true` or `false`", |text| text.parse().ok()).bare()
+}
+
+/// A duration with units, between two bounds, both included.
+pub(super) fn duration(min: Duration, max: Duration) -> Form<Duration> {
+    let expected = format!(
+        "a duration with a unit, such as `10s`, from {} to {}",
+        humantime::format_duration(min),
+        humantime::format_duration(max)
+    );
+    Form::new(expected, move |text| {
+        // humantime takes a bare `0`; here every duration has a unit.
+        let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
+        // Its sums can overflow and panic, but only in texts longer than this.
+        if !has_unit || text.len() > 20 {
+            return None;
+        }
+        let value = humantime::parse_duration(text).ok()?;
+        (min..=max).contains(&value).then_some(value)
+    })
+}
+
+/// One of a closed set of words.
+pub(super) fn choice<T: Copy>(choices: &'static [(&'static str, T)]) -> Form<T> {
+    let words: Vec<_> = choices
+        .iter()
+        .map(|(word, _)| format!("`{word}`"))
+        .collect();
+    Form::new(format!("one of {}", words.join(", ")), |text| {
+        choices
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, value)| *value)
+    })
+}
+
+/// An IP address and a port.
+pub(super) fn socket_address() -> Form<SocketAddr> {
+    Form::new(
+        "an IP address and a port, such as `127.0.0.1:50051` or `[::]:50051`",
+        |text| text.parse().ok(),
+    )
+}
+
+/// A loopback address and a port.
+pub(super) fn loopback_address() -> Form<SocketAddr> {
+    Form::new(
+        "a loopback address and a port, such as `127.0.0.1:0`",
+        |text| {
+            text.parse()
+                .ok()
+                .filter(|address: &SocketAddr| address.ip().is_loopback())
+        },
+    )
+}
+
+/// The path of a file.
+pub(super) fn path() -> Form<PathBuf> {
+    Form::new("the path of a file", |text| {
+        (!text.is_empty() && !text.contains('\0')).then(|| PathBuf::from(text))
+    })
+}
+
+/// The same form, or an empty text for no value, so that a later source can take back what an earlier one set.
+pub(super) fn optional<T: 'static>(form: Form<T>) -> Form<Option<T>> {
+    let expected = format!("{}, or an empty text for none", form.expected);
+    Form::new(expected, move |text| {
+        if text.is_empty() {
+            Some(None)
+        } else {
+            form.parse(text).map(Some)
+        }
+    })
+}
+
+/// The base URL of Graph; empty where the preset brings it, which the rules check.
+pub(super) fn graph_url() -> Form<Option<GraphUrl>> {
+    Form::new(GraphUrl::EXPECTED, |text| {
+        if text.is_empty() {
+            Some(None)
+        } else {
+            GraphUrl::parse(text).map(Some)
+        }
+    })
+}
+
+/// Directives of `tracing`'s `EnvFilter`, kept as text because the filter itself cannot be cloned.
+pub(super) fn log_filter() -> Form<String> {
+    Form::new(
+        "log directives, such as `info` or `warn,incidentgate=debug`",
+        |text| {
+            let is_filter = !text.trim().is_empty() && EnvFilter::builder().parse(text).is_ok();
+            is_filter.then(|| text.to_owned())
+        },
+    )
+}

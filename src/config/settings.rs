@@ -1,0 +1,216 @@
+//! The one table of settings. A row is a key, its type, its default, its form and its documentation; the typed
+//! sections, the reading of them, `check` and the README's reference are all made from it.
+
+use std::{net::SocketAddr, path::PathBuf, sync::LazyLock, time::Duration};
+
+use super::{
+    choice::{CredentialsMode, LogFormat},
+    form::{
+        DAY, Form, HOUR, MS, choice, duration, flag, graph_url, log_filter, loopback_address,
+        optional, path,
+    },
+    form::{socket_address, whole},
+    given::Given,
+    graph_url::GraphUrl,
+};
+
+/// What is known of a key besides its type.
+#[derive(Debug)]
+pub(super) struct Setting {
+    /// Dotted: `section.key`.
+    pub(super) key: &'static str,
+    /// The default, written as a user would write it.
+    pub(super) default: &'static str,
+    /// The default under `--sandbox`, where it differs.
+    pub(super) sandbox: Option<&'static str>,
+    /// The expected form, in words.
+    pub(super) expected: String,
+    /// Whether TOML writes the value without quotes.
+    pub(super) bare: bool,
+    /// Whether the value must never be shown.
+    pub(super) secret: bool,
+    /// One paragraph.
+    pub(super) doc: &'static str,
+}
+
+/// `key: Type = "default" [sandbox "other default"], form;` under a documented section.
+macro_rules! settings {
+    ($(
+        $(#[doc = $about:literal])+
+        $section:ident: $Section:ident {$(
+            $(#[doc = $doc:literal])+
+            $key:ident: $Value:ty = $default:literal $(sandbox $sandbox:literal)?, $form:expr;
+        )+}
+    )+) => {
+        /// The validated configuration, one field per section.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Config {$(
+            $(#[doc = $about])+
+            pub $section: $Section,
+        )+}
+
+        $(
+            $(#[doc = $about])+
+            #[derive(Debug, Clone, PartialEq, Eq)]
+            pub struct $Section {$(
+                $(#[doc = $doc])+
+                #[doc = concat!("\n\nDefault: `\"", $default, "\"`.")]
+                pub $key: $Value,
+            )+}
+        )+
+
+        impl Config {
+            /// Reads every key. `None` only when a default does not parse, which is then a mistake like any other.
+            pub(super) fn read(given: &mut Given) -> Option<Self> {
+                Some(Self {$(
+                    $section: $Section {$(
+                        $key: given.read::<$Value>(name!($section, $key), &$form)?,
+                    )+},
+                )+})
+            }
+        }
+
+        /// Every setting, in the order of the documentation.
+        pub(super) static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| vec![$($({
+            let form: Form<$Value> = $form;
+            Setting {
+                key: name!($section, $key),
+                default: $default,
+                sandbox: [$($sandbox)?].first().copied(),
+                expected: form.expected,
+                bare: form.bare,
+                secret: form.secret,
+                doc: concat!($($doc),+).trim_ascii(),
+            }
+        }),+),+]);
+    };
+}
+
+/// The dotted key of a row.
+macro_rules! name {
+    ($section:ident, $key:ident) => {
+        concat!(stringify!($section), ".", stringify!($key))
+    };
+}
+
+settings! {
+    /// The gRPC listener, its connections and their limits.
+    server: Server {
+        /// Address and port of the gRPC listener.
+        listen: SocketAddr = "127.0.0.1:50051", socket_address();
+        /// Connections open at the same time; further ones wait in the backlog of the operating system.
+        max_connections: usize = "10000", whole(1, 1_000_000);
+        /// Calls open at the same time on one connection.
+        max_concurrent_streams: u32 = "256", whole(1, 100_000);
+        /// Bytes of request headers that are accepted, counted as HTTP/2 counts them. Access tokens with many
+        /// groups are large.
+        max_header_list_size: u32 = "65536", whole(4096, 1_048_576);
+        /// Calls in flight at the same time over all connections; further ones are refused, not started.
+        max_in_flight: usize = "4096", whole(1, 1_000_000);
+        /// Time for the TLS handshake and the HTTP/2 preface.
+        handshake_timeout: Duration = "10s", duration(MS, HOUR);
+        /// A connection without calls is closed after this time.
+        idle_timeout: Duration = "15m", duration(MS, DAY);
+        /// A connection is asked to close after this time, give or take 10 %, so that clients spread over new
+        /// instances.
+        max_connection_age: Duration = "30m", duration(MS, 7 * DAY);
+        /// Time for the calls in flight on a connection that has reached its age. At least `deadline.max`, so that
+        /// age cuts no call.
+        max_connection_age_grace: Duration = "2m10s", duration(MS, DAY);
+        /// A silent connection is probed with an HTTP/2 ping this often.
+        keepalive_interval: Duration = "30s", duration(MS, HOUR);
+        /// A connection that does not answer the ping in this time is closed.
+        keepalive_timeout: Duration = "20s", duration(MS, HOUR);
+        /// Whether the service describes itself to tools such as grpcurl.
+        reflection: bool = "true", flag();
+    }
+
+    /// How long a call may take.
+    deadline: DeadlineLimits {
+        /// Deadline of a call that brings no `grpc-timeout`. At most `deadline.max`.
+        default: Duration = "30s", duration(MS, HOUR);
+        /// Longest deadline that a caller can ask for; a longer one is shortened to it.
+        max: Duration = "2m", duration(MS, HOUR);
+    }
+
+    /// The way to Microsoft Graph.
+    graph: Graph {
+        /// Base URL, with the version and without a trailing slash. Absent only under `--sandbox`, which brings
+        /// its own.
+        url: Option<GraphUrl> = "https://graph.microsoft.com/beta" sandbox "", graph_url();
+        /// Time for a new connection, TLS handshake included.
+        connect_timeout: Duration = "5s", duration(MS, HOUR);
+        /// Time for one attempt, from sending to the end of the answer. The call's own deadline may end it earlier.
+        attempt_timeout: Duration = "1m", duration(MS, HOUR);
+        /// An unused connection to Graph is closed after this time.
+        pool_idle_timeout: Duration = "90s", duration(MS, DAY);
+        /// PEM bundle of certificate authorities to trust in addition to the system's.
+        ca_file: Option<PathBuf> = "", optional(path());
+        /// Speak HTTP/2 without negotiation. Only for a plain-http `graph.url`, where there is no TLS to negotiate it.
+        http2_prior_knowledge: bool = "false", flag();
+    }
+
+    /// As whom the gateway calls Graph.
+    credentials: Credentials {
+        /// Whose token goes to Graph: `passthrough` sends on the caller's own `authorization`; `sandbox` is the
+        /// embedded sandbox's and needs `--sandbox`.
+        mode: CredentialsMode = "passthrough" sandbox "sandbox", choice(CredentialsMode::CHOICES);
+    }
+
+    /// How the gateway stops.
+    drain: Drain {
+        /// Time between health `NOT_SERVING` and GOAWAY, so that load balancers notice first.
+        delay: Duration = "3s" sandbox "0s", duration(Duration::ZERO, HOUR);
+        /// Time for the calls in flight after GOAWAY; then the process ends.
+        timeout: Duration = "30s", duration(Duration::ZERO, HOUR);
+    }
+
+    /// Log lines on standard error.
+    log: Log {
+        /// Form of a line; `auto` is `human` on a terminal and `json` elsewhere.
+        format: LogFormat = "auto", choice(LogFormat::CHOICES);
+        /// What is logged, as directives of `tracing`'s `EnvFilter`.
+        filter: String = "info", log_filter();
+    }
+
+    /// The simulator that `--sandbox` embeds.
+    sandbox: Sandbox {
+        /// Address and port of the embedded sandbox; port 0 lets the operating system choose.
+        listen: SocketAddr = "127.0.0.1:0", loopback_address();
+    }
+}
+
+/// Share of letters that must agree for a hint: a typing error or a missing letter keeps most, another word does not.
+const NEAR_ENOUGH: f64 = 0.7;
+
+impl Setting {
+    /// The setting with this dotted key.
+    pub(super) fn find(key: &str) -> Option<&'static Self> {
+        SETTINGS.iter().find(|setting| setting.key == key)
+    }
+
+    /// The setting whose key is most like the given text, when near enough to be what was meant.
+    pub(super) fn nearest(text: &str) -> Option<&'static Self> {
+        SETTINGS
+            .iter()
+            .map(|setting| {
+                (
+                    strsim::normalized_damerau_levenshtein(text, setting.key),
+                    setting,
+                )
+            })
+            .filter(|(likeness, _)| *likeness >= NEAR_ENOUGH)
+            .max_by(|(one, _), (other, _)| one.total_cmp(other))
+            .map(|(_, setting)| setting)
+    }
+
+    /// Whether keys start with this name and a dot.
+    pub(super) fn is_section(name: &str) -> bool {
+        SETTINGS.iter().any(|setting| {
+            setting
+                .key
+                .split_once('.')
+                .is_some_and(|(section, _)| section == name)
+        })
+    }
+}

@@ -1,0 +1,3 @@
+//! A gRPC gateway for Microsoft Graph's incidentTask: executeResponseAction.
+
+pub mod config;

@@ -1,0 +1,3 @@
+//! The `incidentgate` command.
+
+fn main() {}
