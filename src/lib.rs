@@ -1,3 +1,5 @@
 //! A gRPC gateway for Microsoft Graph's incidentTask: executeResponseAction.
 
 pub mod config;
+pub mod failure;
+pub mod telemetry;

@@ -1,0 +1,121 @@
+//! The vocabulary of what went wrong. Everything that can end a call without
+//! success is one [`Failure`]; whoever decides something about it (a retry, a
+//! gRPC status, a log line) reads the same fields.
+
+mod kind;
+
+use std::{error::Error, fmt, sync::Arc, time::Duration};
+
+pub use kind::{Kind, Origin, Outcome};
+
+/// A call that did not succeed, with all that is known about it.
+///
+/// `Display` is the message for the caller: it holds no token, no URL and no
+/// raw body. The chain behind [`Error::source`] is for the log only.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// What happened: the row of the status table.
+    pub kind: Kind,
+    /// One English sentence or two for the developer of the caller.
+    pub message: String,
+    /// How long to wait before the same call may be sent again; set only where
+    /// [`Kind::may_be_sent_again`].
+    pub retry_after: Option<Duration>,
+    /// The fields of the request that were wrong, for [`Kind::InvalidRequest`]
+    /// and [`Kind::InvalidTaskId`].
+    pub violations: Vec<Violation>,
+    /// What Graph answered, if it answered.
+    pub reply: Option<Box<GraphReply>>,
+    /// The id under which the call was, or would have been, sent to Graph.
+    pub client_request_id: Option<String>,
+    /// How many POSTs have been handed to the connection for this call.
+    pub attempts: u32,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+/// One wrong field of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The field's name in the proto, or the name of a metadata key.
+    pub field: &'static str,
+    /// What is wrong and what would be right.
+    pub description: String,
+}
+
+/// What Graph said. Every text is capped and free of control characters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GraphReply {
+    /// The HTTP status code.
+    pub status: u16,
+    /// `error.code`.
+    pub code: Option<String>,
+    /// The most specific code of the nested `innerError`s.
+    pub inner_code: Option<String>,
+    /// `error.message`, scrubbed of whatever looks like a token or a URL.
+    pub message: Option<String>,
+    /// The type of the task's action (`isolateDevice`), if the message names it.
+    pub action_type: Option<String>,
+    /// Graph's `request-id`.
+    pub request_id: Option<String>,
+    /// The claims challenge of a 401, base64 as Graph sent it, for the caller to
+    /// hand on to Entra.
+    pub claims: Option<String>,
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// A failure of the given kind. `message` is for the caller.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            retry_after: kind.may_be_sent_again().then(|| kind.usual_delay()),
+            violations: Vec::new(),
+            reply: None,
+            client_request_id: None,
+            attempts: 0,
+            source: None,
+        }
+    }
+
+    /// The request's metadata or fields are malformed: all violations at once.
+    pub fn invalid_request(violations: Vec<Violation>) -> Self {
+        let listed: Vec<String> = violations
+            .iter()
+            .map(|violation| format!("{}: {}", violation.field, violation.description))
+            .collect();
+        let mut failure = Self::new(
+            Kind::InvalidRequest,
+            format!("the request is malformed: {}", listed.join("; ")),
+        );
+        failure.violations = violations;
+        failure
+    }
+
+    /// Adds the cause, for the log.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Arc<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Whether the action was started, as far as this call knows.
+    pub fn outcome(&self) -> Outcome {
+        self.kind.outcome()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn Error + 'static))
+    }
+}

@@ -1,0 +1,115 @@
+//! What is logged, and how it looks.
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+
+/// The filter of a process that was given none.
+pub const DEFAULT_FILTER: &str = "info";
+
+/// Filters that hold unless the user's filter names the same target: without them a verbose filter
+/// would log the export of telemetry, and so produce telemetry about telemetry.
+const QUIET: [(&str, LevelFilter); 7] = [
+    ("h2", LevelFilter::OFF),
+    ("hyper", LevelFilter::OFF),
+    ("tonic", LevelFilter::OFF),
+    ("tower", LevelFilter::OFF),
+    ("opentelemetry", LevelFilter::WARN),
+    ("reqwest", LevelFilter::WARN),
+    ("rustls", LevelFilter::WARN),
+];
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One line for people.
+    Human {
+        /// Whether ANSI colours are used.
+        colors: bool,
+    },
+    /// One JSON object per line.
+    Json,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone)]
+pub struct LogOptions {
+    pub(super) filter: Targets,
+    pub(super) format: LogFormat,
+    warnings: Vec<String>,
+}
+
+impl LogOptions {
+    /// Reads a filter such as `info,incidentgate::graph=debug`: a level, or `target=level`, by commas.
+    ///
+    /// A filter that cannot be read gives a warning and [`DEFAULT_FILTER`].
+    pub fn new(filter: &str, format: LogFormat) -> Self {
+        let mut warnings = Vec::new();
+        let user = filter.parse::<Targets>().unwrap_or_else(|error| {
+            warnings.push(format!(
+                "the log filter is not a list of level or target=level: {error}; using {DEFAULT_FILTER}"
+            ));
+            Targets::new().with_default(LevelFilter::INFO)
+        });
+        let default = user.default_level().unwrap_or(LevelFilter::OFF);
+        // Of two entries for one target the later holds; of two targets the longer. A default here may
+        // silence a library, and never makes one louder than the user wants everything to be.
+        let filter = Targets::new()
+            .with_targets(QUIET.map(|(target, level)| (target, level.min(default))))
+            .with_default(default)
+            .with_targets(user);
+        Self {
+            filter,
+            format,
+            warnings,
+        }
+    }
+
+    /// The format that suits where stderr goes: `NO_COLOR` (any value but an empty one) is obeyed.
+    pub fn for_stderr(
+        filter: &str,
+        is_terminal: bool,
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Self {
+        let format = if is_terminal {
+            let no_color = lookup("NO_COLOR").is_some_and(|value| !value.is_empty());
+            LogFormat::Human { colors: !no_color }
+        } else {
+            LogFormat::Json
+        };
+        Self::new(filter, format)
+    }
+
+    /// What was wrong with the filter; to be logged once logging works.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_filter_is_reported_and_replaced() {
+        let options = LogOptions::new("info,[span]=debug=x", LogFormat::Json);
+        assert_eq!(options.warnings().len(), 1);
+        assert_eq!(options.filter.default_level(), Some(LevelFilter::INFO));
+        assert!(
+            LogOptions::new("debug", LogFormat::Json)
+                .warnings()
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn stderr_decides_the_format() {
+        let format = |is_terminal, no_color: Option<&str>| {
+            let lookup = |_: &str| no_color.map(String::from);
+            LogOptions::for_stderr("info", is_terminal, lookup).format
+        };
+        assert_eq!(format(false, None), LogFormat::Json);
+        assert_eq!(format(true, None), LogFormat::Human { colors: true });
+        assert_eq!(format(true, Some("")), LogFormat::Human { colors: true });
+        assert_eq!(format(true, Some("1")), LogFormat::Human { colors: false });
+    }
+}

@@ -1,0 +1,355 @@
+//! The instruments, and one typed method per thing that is measured.
+//!
+//! No method takes an id, a token or a message: what could become an attribute is a static word, a
+//! number from a small set, or the address of an upstream that the configuration fixes.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
+
+use super::labels::{Attributes, ClientRequest, Outcome};
+use super::names;
+
+/// All instruments of the program. A clone shares them.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    instruments: Arc<Instruments>,
+}
+
+#[derive(Debug)]
+struct Instruments {
+    server_call_duration: Histogram<f64>,
+    client_request_duration: Histogram<f64>,
+    action_outcomes: Counter<u64>,
+    calls_in_flight: UpDownCounter<i64>,
+    calls_detached: UpDownCounter<i64>,
+}
+
+impl Metrics {
+    /// Builds the instruments from `meter`; the global meter is never asked.
+    pub fn new(meter: &Meter) -> Self {
+        let seconds = |name, description| {
+            meter
+                .f64_histogram(name)
+                .with_unit(names::UNIT_SECONDS)
+                .with_description(description)
+                .with_boundaries(names::DURATION_BOUNDARIES.to_vec())
+                .build()
+        };
+        let counter = |name, unit, description| {
+            meter
+                .u64_counter(name)
+                .with_unit(unit)
+                .with_description(description)
+                .build()
+        };
+        let level = |name, description| {
+            meter
+                .i64_up_down_counter(name)
+                .with_unit(names::UNIT_CALL)
+                .with_description(description)
+                .build()
+        };
+        Self {
+            instruments: Arc::new(Instruments {
+                server_call_duration: seconds(
+                    names::RPC_SERVER_CALL_DURATION,
+                    "Duration of inbound remote procedure calls.",
+                ),
+                client_request_duration: seconds(
+                    names::HTTP_CLIENT_REQUEST_DURATION,
+                    "Duration of HTTP client requests.",
+                ),
+                action_outcomes: counter(
+                    names::ACTION_OUTCOMES,
+                    names::UNIT_CALL,
+                    "Action calls by whether the action was started.",
+                ),
+                calls_in_flight: level(names::CALLS_IN_FLIGHT, "Calls that are being served."),
+                calls_detached: level(
+                    names::CALLS_DETACHED,
+                    "Attempts that go on after their caller left.",
+                ),
+            }),
+        }
+    }
+
+    /// Instruments that measure nothing.
+    pub fn disabled() -> Self {
+        use opentelemetry::metrics::{MeterProvider as _, NoopMeterProvider};
+        Self::new(&NoopMeterProvider::new().meter(names::SCOPE))
+    }
+
+    /// One gRPC call has ended; `status_code` is its upper-case name.
+    ///
+    /// `error_type` belongs there only for the server's own errors: see [`names::is_server_error`].
+    pub fn server_call(
+        &self,
+        method: &'static str,
+        status_code: &'static str,
+        error_type: Option<&'static str>,
+        duration: Duration,
+    ) {
+        let mut attributes = Attributes::default();
+        attributes.push(names::RPC_SYSTEM_NAME, names::RPC_SYSTEM_GRPC);
+        attributes.push(names::RPC_METHOD, method);
+        attributes.push(names::RPC_STATUS_CODE, status_code);
+        if let Some(error_type) = error_type {
+            attributes.push(names::ERROR_TYPE, error_type);
+        }
+        self.instruments
+            .server_call_duration
+            .record(duration.as_secs_f64(), attributes.as_slice());
+    }
+
+    /// One HTTP request has ended, with or without an answer.
+    ///
+    /// Without an explicit `error_type` a status from 400 on becomes it.
+    pub fn client_request(&self, request: ClientRequest<'_>, duration: Duration) {
+        let mut attributes = Attributes::default();
+        attributes.push(names::HTTP_REQUEST_METHOD, request.method);
+        attributes.push(names::SERVER_ADDRESS, request.upstream.address());
+        attributes.push(names::SERVER_PORT, request.upstream.port());
+        if let Some(status) = request.status {
+            attributes.push(names::HTTP_RESPONSE_STATUS_CODE, i64::from(status));
+        }
+        let error_type = request
+            .error_type
+            .map(Cow::Borrowed)
+            .or_else(|| request.status.and_then(names::error_type_of_status));
+        if let Some(error_type) = error_type {
+            attributes.push(names::ERROR_TYPE, error_type);
+        }
+        if let Some(version) = request.protocol_version {
+            attributes.push(names::NETWORK_PROTOCOL_VERSION, version);
+        }
+        self.instruments
+            .client_request_duration
+            .record(duration.as_secs_f64(), attributes.as_slice());
+    }
+
+    /// An action call has been answered.
+    pub fn action_outcome(&self, outcome: Outcome, status_code: &'static str) {
+        self.instruments.action_outcomes.add(
+            1,
+            &[
+                KeyValue::new(names::ACTION_OUTCOME, outcome.as_str()),
+                KeyValue::new(names::RPC_STATUS_CODE, status_code),
+            ],
+        );
+    }
+
+    /// Counts a call as in flight until the guard is dropped.
+    #[must_use = "the call counts as in flight only while the guard lives"]
+    pub fn call_in_flight(&self, method: &'static str) -> LevelGuard {
+        LevelGuard::raise(
+            self.instruments.calls_in_flight.clone(),
+            Some(KeyValue::new(names::RPC_METHOD, method)),
+        )
+    }
+
+    /// Counts an attempt as detached until the guard is dropped.
+    #[must_use = "the attempt counts as detached only while the guard lives"]
+    pub fn call_detached(&self) -> LevelGuard {
+        LevelGuard::raise(self.instruments.calls_detached.clone(), None)
+    }
+}
+
+/// One unit of an up-down counter; dropping it takes the unit back, on every path out of a call.
+#[derive(Debug)]
+pub struct LevelGuard {
+    counter: UpDownCounter<i64>,
+    attribute: Option<KeyValue>,
+}
+
+impl LevelGuard {
+    fn raise(counter: UpDownCounter<i64>, attribute: Option<KeyValue>) -> Self {
+        counter.add(1, attribute.as_slice());
+        Self { counter, attribute }
+    }
+}
+
+impl Drop for LevelGuard {
+    fn drop(&mut self) {
+        self.counter.add(-1, self.attribute.as_slice());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::metrics::MeterProvider as _;
+    use opentelemetry_sdk::metrics::data::{
+        AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics,
+    };
+    use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
+
+    use super::*;
+    use crate::telemetry::labels::Upstream;
+
+    struct Measured {
+        exporter: InMemoryMetricExporter,
+        provider: SdkMeterProvider,
+        metrics: Metrics,
+    }
+
+    fn measured() -> Measured {
+        let exporter = InMemoryMetricExporter::default();
+        let provider = SdkMeterProvider::builder()
+            .with_reader(PeriodicReader::builder(exporter.clone()).build())
+            .build();
+        let metrics = Metrics::new(&provider.meter(names::SCOPE));
+        Measured {
+            exporter,
+            provider,
+            metrics,
+        }
+    }
+
+    /// Every data point of the last export as `name unit {key=value,…} value`, sorted.
+    fn points(measured: &Measured) -> Vec<String> {
+        measured.exporter.reset();
+        measured.provider.force_flush().unwrap();
+        let exports = measured.exporter.get_finished_metrics().unwrap();
+        let mut lines: Vec<String> = exports.iter().flat_map(lines_of).collect();
+        lines.sort();
+        lines
+    }
+
+    fn lines_of(export: &ResourceMetrics) -> Vec<String> {
+        let mut lines = Vec::new();
+        for metric in export.scope_metrics().flat_map(ScopeMetrics::metrics) {
+            let mut line = |attributes: Vec<&KeyValue>, value: String| {
+                let pairs = attributes.iter();
+                let pairs = pairs.map(|pair| format!("{}={}", pair.key, pair.value));
+                let mut pairs: Vec<_> = pairs.collect();
+                pairs.sort();
+                let (name, unit) = (metric.name(), metric.unit());
+                lines.push(format!("{name} {unit} {{{}}} {value}", pairs.join(",")));
+            };
+            if let AggregatedMetrics::F64(MetricData::Histogram(histogram)) = metric.data() {
+                for point in histogram.data_points() {
+                    let bounds: Vec<_> = point.bounds().collect();
+                    assert_eq!(bounds, names::DURATION_BOUNDARIES, "{}", metric.name());
+                    let value = format!("count={} sum={}", point.count(), point.sum());
+                    line(point.attributes().collect(), value);
+                }
+            } else if let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() {
+                for point in sum.data_points() {
+                    line(point.attributes().collect(), point.value().to_string());
+                }
+            } else if let AggregatedMetrics::I64(MetricData::Sum(sum)) = metric.data() {
+                for point in sum.data_points() {
+                    line(point.attributes().collect(), point.value().to_string());
+                }
+            } else {
+                panic!("unexpected aggregation of {}", metric.name());
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn a_server_call_carries_the_stable_names() {
+        let measured = measured();
+        let call = |status, error| {
+            measured
+                .metrics
+                .server_call("a.B/C", status, error, Duration::from_millis(250));
+        };
+        call("OK", None);
+        call("OK", None);
+        call("UNKNOWN", Some("UNKNOWN"));
+        assert_eq!(
+            points(&measured),
+            [
+                "rpc.server.call.duration s {error.type=UNKNOWN,rpc.method=a.B/C,rpc.status_code=UNKNOWN,rpc.system.name=grpc} count=1 sum=0.25",
+                "rpc.server.call.duration s {rpc.method=a.B/C,rpc.status_code=OK,rpc.system.name=grpc} count=2 sum=0.5",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_client_request_derives_its_error_type_from_the_status() {
+        let measured = measured();
+        let upstream = Upstream::new("graph.microsoft.com", 443);
+        let request = |status, error_type, protocol_version| {
+            let request = ClientRequest {
+                upstream: &upstream,
+                method: "POST",
+                status,
+                error_type,
+                protocol_version,
+            };
+            measured
+                .metrics
+                .client_request(request, Duration::from_secs(1));
+        };
+        request(Some(204), None, Some("2"));
+        request(Some(429), None, Some("2"));
+        request(None, Some(names::ERROR_CONNECT), None);
+        let common = "http.request.method=POST";
+        let server = "server.address=graph.microsoft.com,server.port=443";
+        assert_eq!(
+            points(&measured),
+            [
+                format!(
+                    "http.client.request.duration s {{error.type=429,{common},http.response.status_code=429,network.protocol.version=2,{server}}} count=1 sum=1"
+                ),
+                format!(
+                    "http.client.request.duration s {{error.type=connect,{common},{server}}} count=1 sum=1"
+                ),
+                format!(
+                    "http.client.request.duration s {{{common},http.response.status_code=204,network.protocol.version=2,{server}}} count=1 sum=1"
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn guards_take_back_what_they_added() {
+        let measured = measured();
+        let metrics = measured.metrics.clone();
+        let first = metrics.call_in_flight("a.B/C");
+        let _second = metrics.call_in_flight("a.B/C");
+        let detached = metrics.call_detached();
+        assert_eq!(
+            points(&measured),
+            [
+                "incidentgate.calls.detached {call} {} 1",
+                "incidentgate.calls.in_flight {call} {rpc.method=a.B/C} 2",
+            ]
+        );
+        drop((first, detached));
+        assert_eq!(
+            points(&measured),
+            [
+                "incidentgate.calls.detached {call} {} 0",
+                "incidentgate.calls.in_flight {call} {rpc.method=a.B/C} 1",
+            ]
+        );
+    }
+
+    #[test]
+    fn counters_carry_closed_words_only() {
+        let measured = measured();
+        measured
+            .metrics
+            .action_outcome(Outcome::AlreadyStarted, "ALREADY_EXISTS");
+        assert_eq!(
+            points(&measured),
+            [
+                "incidentgate.action.outcomes {call} {incidentgate.action.outcome=ALREADY_STARTED,rpc.status_code=ALREADY_EXISTS} 1",
+            ]
+        );
+    }
+
+    #[test]
+    fn disabled_instruments_accept_everything() {
+        let metrics = Metrics::disabled();
+        metrics.server_call("a.B/C", "OK", None, Duration::ZERO);
+        drop(metrics.call_in_flight("a.B/C"));
+    }
+}

@@ -1,0 +1,224 @@
+//! Every telemetry name that this program emits, in one file.
+//!
+//! The names follow the OpenTelemetry semantic conventions 1.45, whose RPC part is stable since that
+//! version; no published crate carries them yet. Own names start with `incidentgate.`.
+
+use std::borrow::Cow;
+
+/// The instrumentation scope of every span and metric.
+pub const SCOPE: &str = "incidentgate";
+/// The version of the semantic conventions that the names below follow.
+pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.45.0";
+/// The `service.name` of a process whose environment gives none.
+pub const DEFAULT_SERVICE_NAME: &str = "incidentgate";
+/// Spans whose target starts with this belong to this program and become OpenTelemetry spans.
+pub const SPAN_TARGET: &str = "incidentgate";
+
+// === attributes of the process ===
+
+/// Resource: the logical name of the service.
+pub const SERVICE_NAME: &str = "service.name";
+/// Resource: the version of the service.
+pub const SERVICE_VERSION: &str = "service.version";
+/// Resource: what tells one process of the service from another.
+pub const SERVICE_INSTANCE_ID: &str = "service.instance.id";
+
+// === attributes of both sides ===
+
+/// Why an operation failed: a low-cardinality word, absent when it did not fail.
+pub const ERROR_TYPE: &str = "error.type";
+/// Server span: the host of `:authority`. Client span: the host that is called.
+pub const SERVER_ADDRESS: &str = "server.address";
+/// The port that belongs to [`SERVER_ADDRESS`].
+pub const SERVER_PORT: &str = "server.port";
+/// The address of the socket's other end.
+pub const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
+/// The port of the socket's other end.
+pub const NETWORK_PEER_PORT: &str = "network.peer.port";
+/// The HTTP version that was spoken: `1.1` or `2`.
+pub const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
+
+// === attributes of the gRPC server span ===
+
+/// Which RPC system; always [`RPC_SYSTEM_GRPC`] here.
+pub const RPC_SYSTEM_NAME: &str = "rpc.system.name";
+/// The value of [`RPC_SYSTEM_NAME`].
+pub const RPC_SYSTEM_GRPC: &str = "grpc";
+/// `package.Service/Method`, or [`OTHER`] when the server does not know the method.
+pub const RPC_METHOD: &str = "rpc.method";
+/// Span only: the method as the caller spelled it, when [`RPC_METHOD`] is [`OTHER`].
+pub const RPC_METHOD_ORIGINAL: &str = "rpc.method_original";
+/// The gRPC status as its upper-case name, `OK` included.
+pub const RPC_STATUS_CODE: &str = "rpc.status_code";
+/// The name of a server span whose method is unknown.
+pub const UNKNOWN_METHOD_SPAN: &str = "grpc";
+
+// === attributes of the HTTP client span ===
+
+/// The HTTP method.
+pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
+/// The HTTP status that came back.
+pub const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
+/// How many times this request had been sent before; absent on the first attempt.
+pub const HTTP_REQUEST_RESEND_COUNT: &str = "http.request.resend_count";
+/// The whole URL; here always with ids replaced by their placeholders.
+pub const URL_FULL: &str = "url.full";
+/// The path with placeholders in place of ids.
+pub const URL_TEMPLATE: &str = "url.template";
+
+// === own attributes ===
+
+/// Whether the action was started; see [`Outcome`](super::labels::Outcome).
+pub const ACTION_OUTCOME: &str = "incidentgate.action.outcome";
+/// How many requests a call has sent to Graph. Span only.
+pub const ACTION_ATTEMPTS: &str = "incidentgate.action.attempts";
+/// Span only: the `request-id` of Graph's answer.
+pub const GRAPH_REQUEST_ID: &str = "incidentgate.graph.request_id";
+/// Span only: the `client-request-id` that was sent to Graph.
+pub const GRAPH_CLIENT_REQUEST_ID: &str = "incidentgate.graph.client_request_id";
+/// Span only: Graph's own error code, such as `itemNotFound`.
+pub const GRAPH_ERROR_CODE: &str = "incidentgate.graph.error_code";
+/// The reason of a failure, as it also stands in the status details: `GRAPH_THROTTLED`, ….
+pub const FAILURE_REASON: &str = "incidentgate.failure.reason";
+
+// === values of error.type that no status gives ===
+
+/// The conventions' word for "a value outside the known set".
+pub const OTHER: &str = "_OTHER";
+/// No connection came about: name resolution, TCP or TLS.
+pub const ERROR_CONNECT: &str = "connect";
+/// The attempt's time was up.
+pub const ERROR_TIMEOUT: &str = "timeout";
+/// The connection ended, or the answer was garbled, after the request had left.
+pub const ERROR_RESPONSE_LOST: &str = "response_lost";
+/// An answer arrived that is not one of Graph's.
+pub const ERROR_UNEXPECTED_RESPONSE: &str = "unexpected_response";
+
+// === metrics ===
+
+/// Histogram of the server's calls, in seconds.
+pub const RPC_SERVER_CALL_DURATION: &str = "rpc.server.call.duration";
+/// Histogram of the single requests to Graph and Entra, in seconds.
+pub const HTTP_CLIENT_REQUEST_DURATION: &str = "http.client.request.duration";
+/// Counter of finished action calls by outcome and status.
+pub const ACTION_OUTCOMES: &str = "incidentgate.action.outcomes";
+/// Calls that are being served now.
+pub const CALLS_IN_FLIGHT: &str = "incidentgate.calls.in_flight";
+/// Attempts that go on although their caller has left.
+pub const CALLS_DETACHED: &str = "incidentgate.calls.detached";
+
+/// The unit of both histograms.
+pub const UNIT_SECONDS: &str = "s";
+/// The unit of counters of calls.
+pub const UNIT_CALL: &str = "{call}";
+
+/// The histogram boundaries that the conventions give for both durations; the SDK's own defaults are
+/// meant for milliseconds and would put every call into the first two buckets.
+pub const DURATION_BOUNDARIES: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+
+/// The `error.type` of an HTTP answer on the client side: the status as text from 400 on, else none.
+///
+/// The statuses that Graph documents cost no allocation.
+pub fn error_type_of_status(status: u16) -> Option<Cow<'static, str>> {
+    let text = match status {
+        0..400 => return None,
+        400 => "400",
+        401 => "401",
+        403 => "403",
+        404 => "404",
+        409 => "409",
+        412 => "412",
+        422 => "422",
+        423 => "423",
+        429 => "429",
+        500 => "500",
+        501 => "501",
+        502 => "502",
+        503 => "503",
+        504 => "504",
+        507 => "507",
+        509 => "509",
+        other => return Some(Cow::Owned(other.to_string())),
+    };
+    Some(Cow::Borrowed(text))
+}
+
+/// Whether a gRPC status is an error of the server's own: span status `Error` and `error.type`.
+///
+/// Every other code, `CANCELLED` and `NOT_FOUND` among them, leaves the span's status unset.
+pub fn is_server_error(status_code: &str) -> bool {
+    matches!(
+        status_code,
+        "UNKNOWN"
+            | "DEADLINE_EXCEEDED"
+            | "UNIMPLEMENTED"
+            | "INTERNAL"
+            | "UNAVAILABLE"
+            | "DATA_LOSS"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_statuses_from_400_on_are_client_errors() {
+        for (status, expected) in [
+            (200, None),
+            (204, None),
+            (302, None),
+            (399, None),
+            (400, Some("400")),
+            (418, Some("418")),
+            (429, Some("429")),
+            (599, Some("599")),
+        ] {
+            assert_eq!(
+                error_type_of_status(status).as_deref(),
+                expected,
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn six_codes_are_the_servers_own_errors() {
+        let codes = [
+            "OK",
+            "CANCELLED",
+            "UNKNOWN",
+            "INVALID_ARGUMENT",
+            "DEADLINE_EXCEEDED",
+            "NOT_FOUND",
+            "ALREADY_EXISTS",
+            "PERMISSION_DENIED",
+            "RESOURCE_EXHAUSTED",
+            "FAILED_PRECONDITION",
+            "ABORTED",
+            "OUT_OF_RANGE",
+            "UNIMPLEMENTED",
+            "INTERNAL",
+            "UNAVAILABLE",
+            "DATA_LOSS",
+            "UNAUTHENTICATED",
+        ];
+        let errors: Vec<_> = codes
+            .into_iter()
+            .filter(|code| is_server_error(code))
+            .collect();
+        assert_eq!(
+            errors,
+            [
+                "UNKNOWN",
+                "DEADLINE_EXCEEDED",
+                "UNIMPLEMENTED",
+                "INTERNAL",
+                "UNAVAILABLE",
+                "DATA_LOSS"
+            ]
+        );
+    }
+}
