@@ -2,4 +2,5 @@
 
 pub mod config;
 pub mod failure;
+pub mod sandbox;
 pub mod telemetry;

@@ -1,0 +1,225 @@
+//! The state behind its lock. A request is journaled, given its fault and held in one step, so that whoever
+//! waits for its arrival may release it at once.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::json;
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+use super::Options;
+use super::fault::{Fault, On};
+use super::journal::{Answer, Entry};
+use super::operation::Operation;
+use super::state::{ANY, State, Stored};
+use super::task::Task;
+use super::verdict::Verdict;
+
+/// What a list of tasks is, in the words of its metadata.
+const CONTEXT: &str = "https://graph.microsoft.com/beta/$metadata#security/incidentTasks";
+
+/// The options, and the state behind its lock.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) options: Options,
+    state: Mutex<State>,
+    /// Marked as changed when a request arrives, when an action is started, and when a request is done with.
+    progress: watch::Sender<()>,
+}
+
+/// What a request gets on its arrival.
+pub(super) struct Received {
+    pub(super) ticket: Ticket,
+    pub(super) fault: Fault,
+    /// Ends when a held request is released.
+    pub(super) released: Option<oneshot::Receiver<()>>,
+}
+
+impl World {
+    pub(super) fn new(options: Options) -> World {
+        let state = Mutex::new(State::new(options.seed));
+        World {
+            options,
+            state,
+            progress: watch::Sender::new(()),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic of one request must not take the others down; no method leaves a half-made change behind.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Journals a request and decides what will happen to it.
+    pub(super) fn receive(
+        self: &Arc<Self>,
+        entry: Entry,
+        operation: Option<&Operation>,
+    ) -> Received {
+        let mut state = self.state();
+        let ticket = Ticket {
+            world: Arc::clone(self),
+            seq: state.journal.record(entry),
+        };
+        let fault = match operation {
+            Some(Operation::Execute(id)) => state.fault(id, On::Execute, Instant::now()),
+            Some(Operation::Read(id)) => state.fault(id, On::Read, Instant::now()),
+            Some(Operation::List) | None => Fault::default(),
+        };
+        let released = operation
+            .and_then(Operation::task)
+            .filter(|_| fault.hold)
+            .map(|id| state.hold(id));
+        drop(state);
+        self.progress.send_replace(());
+        Received {
+            ticket,
+            fault,
+            released,
+        }
+    }
+
+    /// What Graph answers to an operation, done while answering. `seq` is the request that asks.
+    pub(super) fn judge(&self, operation: &Operation, seq: u64) -> Verdict {
+        let now = Instant::now();
+        let id = match operation {
+            Operation::List => {
+                let value: Vec<_> = self.tasks().iter().map(Task::resource).collect();
+                return Verdict::entity(json!({"@odata.context": CONTEXT, "value": value}));
+            }
+            Operation::Read(id) | Operation::Execute(id) => id,
+        };
+        if id.is_empty() || id.starts_with("bad-") {
+            return Verdict::error(400, "BadRequest", format!("Invalid incidentTask id {id}"));
+        }
+        let mut state = self.state();
+        let Some(stored) = state.tasks.get_mut(id) else {
+            return Verdict::error(404, "NotFound", format!("taskId {id} not found"));
+        };
+        let task = stored.task.seen(stored.started, now, self.options.step);
+        if let Operation::Read(_) = operation {
+            let mut resource = task.resource();
+            resource["@odata.context"] = json!(format!("{CONTEXT}/$entity"));
+            return Verdict::entity(resource);
+        }
+        if !task.is_executable() {
+            return self.options.dialect.unsupported(&task.action_type);
+        }
+        if task.was_started() {
+            return self.options.dialect.already_started();
+        }
+        stored.started = Some(now);
+        if let Some(entry) = state.journal.entry(seq) {
+            entry.committed = true;
+        }
+        drop(state);
+        self.progress.send_replace(());
+        Verdict::accepted()
+    }
+
+    pub(super) fn put_task(&self, task: Task) {
+        self.state().tasks.insert(
+            task.id.clone(),
+            Stored {
+                task,
+                started: None,
+            },
+        );
+    }
+
+    pub(super) fn task(&self, id: &str) -> Option<Task> {
+        let state = self.state();
+        let stored = state.tasks.get(id)?;
+        Some(
+            stored
+                .task
+                .seen(stored.started, Instant::now(), self.options.step),
+        )
+    }
+
+    pub(super) fn tasks(&self) -> Vec<Task> {
+        let (state, now) = (self.state(), Instant::now());
+        state
+            .tasks
+            .values()
+            .map(|stored| stored.task.seen(stored.started, now, self.options.step))
+            .collect()
+    }
+
+    pub(super) fn script(&self, id: &str, faults: impl IntoIterator<Item = Fault>) {
+        // Collected first: the iterator is the caller's code, which may itself ask the sandbox something.
+        let faults: Vec<Fault> = faults.into_iter().collect();
+        let State { scripts, dice, .. } = &mut *self.state();
+        scripts
+            .entry(id.to_owned())
+            .or_default()
+            .extend(faults.into_iter().map(|fault| fault.drawn(dice)));
+    }
+
+    pub(super) fn release(&self, id: &str) {
+        let mut state = self.state();
+        // Dropping the senders is the signal.
+        if id == ANY {
+            state.held.clear();
+        } else {
+            state.held.remove(id);
+        }
+    }
+
+    pub(super) fn journal(&self) -> Vec<Entry> {
+        self.state().journal.entries().cloned().collect()
+    }
+
+    pub(super) fn count(&self, id: &str, counts: impl Fn(&Entry) -> bool) -> usize {
+        self.state()
+            .journal
+            .entries()
+            .filter(|entry| entry.is_about(id) && counts(entry))
+            .count()
+    }
+
+    pub(super) async fn wait_until(&self, reached: impl Fn() -> bool) {
+        // Subscribed before looking, so nothing that happens in between is missed. The sender lives as long as `self`.
+        let mut progress = self.progress.subscribe();
+        while !reached() && progress.changed().await.is_ok() {}
+    }
+
+    pub(super) fn clear_journal(&self) {
+        self.state().journal.clear();
+    }
+
+    pub(super) fn reset(&self) {
+        self.state().reset(self.options.seed);
+    }
+}
+
+/// A request's place in the journal. Whoever holds it is not done with the request.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    world: Arc<World>,
+    pub(super) seq: u64,
+}
+
+impl Ticket {
+    pub(super) fn read(&self, body_length: usize) {
+        if let Some(entry) = self.world.state().journal.entry(self.seq) {
+            entry.body_length = body_length;
+        }
+    }
+
+    pub(super) fn answer(&self, answer: Answer) {
+        if let Some(entry) = self.world.state().journal.entry(self.seq) {
+            entry.answer = Some(answer);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(entry) = self.world.state().journal.entry(self.seq) {
+            entry.answer.get_or_insert(Answer::Abandoned);
+            entry.finished = true;
+        }
+        self.world.progress.send_replace(());
+    }
+}
