@@ -1,0 +1,138 @@
+//! An attempt that outlives its caller once its request has left.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio_util::task::TaskTracker;
+use tracing::Span;
+
+use crate::{
+    failure::Failure,
+    graph::{Accepted, Departed, Departure},
+    telemetry::Metrics,
+};
+
+type BoxedAttempt = Pin<Box<dyn Future<Output = Result<Accepted, Failure>> + Send>>;
+
+/// Runs inside the call that awaits it. If the call goes away (cancel, lost
+/// connection, deadline) after the request has left, the attempt moves into a
+/// task of its own, which the shutdown waits for; before that, it is dropped and
+/// nothing is sent.
+#[derive(Debug)]
+pub(super) struct Detachable {
+    attempt: Option<Running>,
+    tasks: TaskTracker,
+    metrics: Metrics,
+    span: Span,
+}
+
+struct Running {
+    future: BoxedAttempt,
+    departure: Departure,
+}
+
+// === impl Detachable ===
+
+impl Detachable {
+    /// Wraps an attempt of the call whose span is `span`.
+    pub(super) fn new(
+        future: impl Future<Output = Result<Accepted, Failure>> + Send + 'static,
+        departure: Departure,
+        tasks: TaskTracker,
+        metrics: Metrics,
+        span: Span,
+    ) -> Self {
+        Self {
+            attempt: Some(Running {
+                future: Box::pin(future),
+                departure,
+            }),
+            tasks,
+            metrics,
+            span,
+        }
+    }
+
+    /// Leaves the attempt to itself, and says how far its request got.
+    pub(super) fn leave(&mut self) -> Departed {
+        let Some(Running { future, departure }) = self.attempt.take() else {
+            return Departed::Yes;
+        };
+        if departure.state() == Departed::Yes {
+            self.detach(future);
+            return Departed::Yes;
+        }
+        drop(future);
+        // Only now is `Never` certain. What is still `NotYet` was just being handed
+        // to the connection, which may or may not have noticed the drop.
+        departure.state()
+    }
+
+    fn detach(&self, future: BoxedAttempt) {
+        let detached = self.metrics.call_detached();
+        let span = self.span.clone();
+        self.tasks.spawn(async move {
+            let result = future.await;
+            drop(detached);
+            report(&span, &result);
+        });
+    }
+}
+
+impl Future for Detachable {
+    type Output = Result<Accepted, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(running) = &mut self.attempt else {
+            // Polled after its end, which `async` blocks do not do.
+            return Poll::Pending;
+        };
+        let result = std::task::ready!(running.future.as_mut().poll(cx));
+        self.attempt = None;
+        Poll::Ready(result)
+    }
+}
+
+impl Drop for Detachable {
+    fn drop(&mut self) {
+        if self.attempt.is_some() {
+            let departed = self.leave();
+            tracing::info!(
+                parent: &self.span,
+                departed = departed.as_str(),
+                "the caller left before the action was answered"
+            );
+        }
+    }
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running")
+            .field("departure", &self.departure)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Says in the log what the caller no longer hears.
+fn report(span: &Span, result: &Result<Accepted, Failure>) {
+    match result {
+        Ok(accepted) => tracing::info!(
+            parent: span,
+            outcome = "STARTED",
+            graph_request_id = accepted.graph_request_id,
+            "an action was answered after its caller had left"
+        ),
+        Err(failure) => tracing::warn!(
+            parent: span,
+            outcome = failure.outcome().as_str(),
+            kind = ?failure.kind,
+            client_request_id = failure.client_request_id,
+            error = failure as &dyn std::error::Error,
+            "an action was answered after its caller had left"
+        ),
+    }
+}

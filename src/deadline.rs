@@ -1,0 +1,70 @@
+//! Until when a call must be answered.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// At most this much of a call's time is kept for the answer's way back. 50 ms
+/// is ample for one hop inside a data centre.
+const MAX_RESERVE: Duration = Duration::from_millis(50);
+
+/// The moment at which the caller stops waiting, and the slightly earlier one by
+/// which the gateway must answer so that its own answer, which knows whether the
+/// action was started, arrives first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline {
+    expires: Instant,
+    answer_by: Instant,
+}
+
+impl Deadline {
+    /// The deadline of a call that arrived at `now` and may take `timeout`. A
+    /// tenth of the time is kept as a reserve, 50 ms at most.
+    pub fn new(now: Instant, timeout: Duration) -> Self {
+        Self {
+            expires: now + timeout,
+            answer_by: now + timeout.saturating_sub(MAX_RESERVE.min(timeout / 10)),
+        }
+    }
+
+    /// When the caller stops waiting.
+    pub fn expires(&self) -> Instant {
+        self.expires
+    }
+
+    /// When the gateway must answer.
+    pub fn answer_by(&self) -> Instant {
+        self.answer_by
+    }
+
+    /// Whether it is too late to begin anything.
+    pub fn has_passed(&self, now: Instant) -> bool {
+        now >= self.answer_by
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_a_tenth_of_the_time_but_50_ms_at_most() {
+        let now = Instant::now();
+        for (timeout_ms, work_ms) in [(0, 0), (10, 9), (100, 90), (500, 450), (10_000, 9_950)] {
+            let deadline = Deadline::new(now, Duration::from_millis(timeout_ms));
+            assert_eq!(
+                deadline.answer_by() - now,
+                Duration::from_millis(work_ms),
+                "{timeout_ms} ms"
+            );
+            assert_eq!(deadline.expires() - now, Duration::from_millis(timeout_ms));
+        }
+    }
+
+    #[test]
+    fn a_deadline_of_nothing_has_passed() {
+        let now = Instant::now();
+        assert!(Deadline::new(now, Duration::ZERO).has_passed(now));
+        assert!(!Deadline::new(now, Duration::from_millis(1)).has_passed(now));
+    }
+}

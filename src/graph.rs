@@ -1,0 +1,51 @@
+//! Microsoft Graph: the only place that speaks HTTP to it, and the only one that
+//! knows what its answers mean.
+//!
+//! [`GraphClient::attempt`] sends one POST. [`classify`] turns whatever came
+//! back into [`Accepted`] or a [`Failure`](crate::failure::Failure); nothing
+//! behind it looks at an HTTP status again.
+
+mod body;
+mod challenge;
+pub mod classify;
+mod client;
+mod departure;
+mod error_body;
+mod error_kind;
+mod retry_after;
+mod span;
+mod text;
+mod warning;
+
+use std::time::Duration;
+
+pub use client::{Attempt, BuildError, GraphClient, GraphOptions};
+pub use departure::{Departed, Departure};
+pub use error_body::ErrorBody;
+pub use retry_after::{MAX_RETRY_AFTER, parse as parse_retry_after};
+pub use warning::parse as parse_warnings;
+
+/// Graph started the action.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// The HTTP status, 204 as documented or another 2xx.
+    pub status: u16,
+    /// Graph's `request-id`.
+    pub graph_request_id: Option<String>,
+    /// Providers behind Graph that reported trouble all the same.
+    pub provider_warnings: Vec<ProviderWarning>,
+}
+
+/// One item of `Warning: 199 - "Vendor/Provider/StatusCode/LatencyInMs"` (Graph
+/// page "Microsoft Graph Security API error responses").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderWarning {
+    /// The vendor.
+    pub vendor: String,
+    /// The vendor's product.
+    pub provider: String,
+    /// The HTTP status with which the provider answered Graph.
+    pub status_code: u16,
+    /// How long it took.
+    pub latency: Option<Duration>,
+}

@@ -1,0 +1,334 @@
+//! One attempt: one POST on the wire, and what became of it.
+
+use std::{
+    error::Error,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::{
+    HeaderValue, Method, StatusCode,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH},
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{Body, Certificate, Client, Request, Response, Url, redirect, retry};
+use tokio::time::{Instant, timeout_at};
+use tracing::Span;
+
+use super::{
+    Accepted,
+    body::{self, CappedBody},
+    classify::{Reply, classify},
+    departure::{Departed, Departure},
+    span::{AttemptSpan, AttemptTelemetry, Exchange},
+};
+use crate::{
+    authorization::Authorization,
+    command::Command,
+    failure::{Failure, Kind},
+    telemetry::{Metrics, Propagator, names},
+};
+
+const USER_AGENT: &str = concat!("incidentgate/", env!("CARGO_PKG_VERSION"));
+const CLIENT_REQUEST_ID: &str = "client-request-id";
+/// A dead connection is found by HTTP/2 pings within half a minute, and not by
+/// the first call that would have to wait for its own timeout.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// RFC 3986's unreserved characters; everything else is encoded, so that an id is
+/// one path segment whatever it holds.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// How to reach Graph.
+#[derive(Debug, Clone)]
+pub struct GraphOptions {
+    /// Root with version and without a trailing slash, as in
+    /// `https://graph.microsoft.com/beta`.
+    pub url: String,
+    /// The most time for DNS, TCP and TLS.
+    pub connect_timeout: Duration,
+    /// The most time for one attempt, from before the connection to the body's end.
+    pub attempt_timeout: Duration,
+    /// How long an unused connection is kept.
+    pub pool_idle_timeout: Duration,
+    /// Certificates in PEM that are trusted beside the system's.
+    pub extra_roots: Option<Vec<u8>>,
+    /// HTTP/2 without TLS, for an upstream on loopback.
+    pub http2_prior_knowledge: bool,
+}
+
+/// The one shared client. Clones share its connections.
+#[derive(Debug, Clone)]
+pub struct GraphClient(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    http: Client,
+    /// The URL up to the task's id.
+    prefix: String,
+    attempt_timeout: Duration,
+    telemetry: AttemptTelemetry,
+}
+
+/// What one attempt needs.
+#[derive(Debug)]
+pub struct Attempt {
+    /// The task and the client-request-id.
+    pub command: Arc<Command>,
+    /// What Graph is shown.
+    pub authorization: Authorization,
+    /// 1 for the first.
+    pub number: u32,
+    /// Tells whoever holds a clone how far the request got.
+    pub departure: Departure,
+    /// The span of the call.
+    pub parent: Span,
+}
+
+/// Why no client could be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The Graph URL is not one.
+    #[error("graph.url is not a URL with a host")]
+    Url,
+    /// The extra certificates cannot be read.
+    #[error("graph.ca_file holds no readable PEM certificates")]
+    ExtraRoots(#[source] reqwest::Error),
+    /// TLS could not be set up.
+    #[error("the HTTP client could not be set up")]
+    Client(#[source] reqwest::Error),
+}
+
+// === impl GraphClient ===
+
+impl GraphClient {
+    /// Sets up the client; connects to nothing yet.
+    pub fn new(
+        options: GraphOptions,
+        propagator: Propagator,
+        metrics: Metrics,
+    ) -> Result<Self, BuildError> {
+        let url = Url::parse(&options.url).map_err(|_| BuildError::Url)?;
+        let address = url.host_str().ok_or(BuildError::Url)?;
+        let port = url.port_or_known_default().ok_or(BuildError::Url)?;
+        Ok(Self(Arc::new(Shared {
+            prefix: format!("{}/security/incidentTasks/", options.url),
+            attempt_timeout: options.attempt_timeout,
+            telemetry: AttemptTelemetry::new(&options.url, address, port, propagator, metrics),
+            http: http_client(options, url.scheme() == "http")?,
+        })))
+    }
+
+    /// Sends one POST and classifies what comes back.
+    ///
+    /// Not cancel-safe for the promise: when the future is dropped after the
+    /// request has left, nobody learns its outcome. Ask `departure` first.
+    pub async fn attempt(self, attempt: Attempt) -> Result<Accepted, Failure> {
+        let shared = &*self.0;
+        let span = shared.telemetry.start(&attempt.parent, attempt.number - 1);
+        let until = Instant::now() + shared.attempt_timeout;
+        let mut exchange = match shared.request(&attempt, &span) {
+            Ok(request) => match timeout_at(until, shared.http.execute(request)).await {
+                Ok(Ok(response)) => exchange(response, &attempt.authorization, until).await,
+                Ok(Err(error)) => Exchange::broken(&attempt.departure, Some(error)),
+                Err(_) => Exchange::broken(&attempt.departure, None),
+            },
+            Err(failure) => Exchange::unsent(failure),
+        };
+        if let Err(failure) = &mut exchange.result {
+            failure.client_request_id = Some(attempt.command.client_request_id.as_str().to_owned());
+        }
+        span.end(&exchange);
+        exchange.result
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn request(&self, attempt: &Attempt, span: &AttemptSpan<'_>) -> Result<Request, Failure> {
+        let id = utf8_percent_encode(attempt.command.task_id.as_str(), SEGMENT);
+        let url = Url::parse(&format!("{}{id}/executeResponseAction", self.prefix));
+        let client_request_id = HeaderValue::from_str(attempt.command.client_request_id.as_str());
+        // Neither can fail for a validated command; were a check ever lost, the
+        // request is refused and not sent.
+        let (Ok(url), Ok(client_request_id)) = (url, client_request_id) else {
+            return Err(Failure::new(
+                Kind::GatewayFault,
+                "the gateway could not build the request to Graph",
+            ));
+        };
+        let mut request = Request::new(Method::POST, url);
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, attempt.authorization.header().clone());
+        headers.insert(CLIENT_REQUEST_ID, client_request_id);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        span.inject(headers);
+        *request.body_mut() = Some(Body::wrap(attempt.departure.body()));
+        Ok(request)
+    }
+}
+
+// === impl Exchange ===
+
+impl Exchange {
+    /// The request could not even be built.
+    fn unsent(failure: Failure) -> Self {
+        Self {
+            result: Err(failure),
+            version: None,
+            error_type: Some(names::OTHER),
+        }
+    }
+
+    /// No answer came. `error` is missing when the attempt's time was up.
+    fn broken(departure: &Departure, error: Option<reqwest::Error>) -> Self {
+        let timed_out = error.as_ref().is_none_or(reqwest::Error::is_timeout);
+        let (kind, message, error_type) = match (departure.state(), timed_out) {
+            (Departed::Never, false) => (
+                Kind::Unreachable,
+                "Graph could not be reached, and nothing was sent",
+                names::ERROR_CONNECT,
+            ),
+            (Departed::Never, true) => (
+                Kind::Unreachable,
+                "no connection to Graph came about in time, and nothing was sent",
+                names::ERROR_TIMEOUT,
+            ),
+            (Departed::NotYet | Departed::Yes, false) => (
+                Kind::ResponseLost,
+                "the connection to Graph broke before its answer, and the action may have been started",
+                names::ERROR_RESPONSE_LOST,
+            ),
+            (Departed::NotYet | Departed::Yes, true) => (
+                Kind::ResponseLost,
+                "Graph did not answer in time, and the action may have been started",
+                names::ERROR_TIMEOUT,
+            ),
+        };
+        let mut failure = Failure::new(kind, message);
+        if let Some(error) = error {
+            // Its URL holds the task's id.
+            failure =
+                failure.because(Arc::new(error.without_url()) as Arc<dyn Error + Send + Sync>);
+        }
+        Self {
+            result: Err(failure),
+            version: None,
+            error_type: Some(error_type),
+        }
+    }
+}
+
+/// Reads the answer and classifies it.
+async fn exchange(response: Response, authorization: &Authorization, until: Instant) -> Exchange {
+    let status = response.status();
+    let version = response.version();
+    let headers = response.headers().clone();
+    let CappedBody { bytes, end } = if status == StatusCode::NO_CONTENT {
+        CappedBody::empty()
+    } else {
+        body::read(response, until).await
+    };
+    let scrubbed = without_token(&bytes, authorization.token());
+    let result = classify(&Reply {
+        status,
+        headers: &headers,
+        body: scrubbed.as_deref().unwrap_or(&bytes),
+        body_end: end,
+        token_owner: authorization.owner(),
+        now: SystemTime::now(),
+    });
+    let error_type = result.as_ref().err().and_then(error_type);
+    Exchange {
+        result,
+        version: Some(version),
+        error_type,
+    }
+}
+
+/// What is wrong with an answer whose status alone does not say so.
+fn error_type(failure: &Failure) -> Option<&'static str> {
+    if failure.kind == Kind::ResponseLost {
+        Some(names::ERROR_RESPONSE_LOST)
+    } else if failure.reply.as_ref()?.status < 400 {
+        Some(names::ERROR_UNEXPECTED_RESPONSE)
+    } else {
+        None
+    }
+}
+
+/// The body without the token, should it be echoed there: what Graph says ends up
+/// in messages and logs.
+fn without_token(body: &[u8], token: &str) -> Option<Vec<u8>> {
+    if body.is_empty() || token.is_empty() {
+        return None;
+    }
+    let text = std::str::from_utf8(body).ok()?;
+    text.contains(token)
+        .then(|| text.replace(token, "[removed]").into_bytes())
+}
+
+fn http_client(options: GraphOptions, plaintext: bool) -> Result<Client, BuildError> {
+    let mut builder = Client::builder()
+        .user_agent(USER_AGENT)
+        .connect_timeout(options.connect_timeout)
+        .pool_idle_timeout(options.pool_idle_timeout)
+        // Every request on the wire is an attempt that the gateway has decided on.
+        .retry(retry::never())
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .https_only(!plaintext)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .http2_keep_alive_timeout(PING_TIMEOUT);
+    if plaintext {
+        // Plain http is for loopback only, and loopback is never behind a proxy.
+        builder = builder.no_proxy();
+    }
+    if options.http2_prior_knowledge {
+        builder = builder.http2_prior_knowledge();
+    }
+    if let Some(pem) = options.extra_roots {
+        let certificates = Certificate::from_pem_bundle(&pem).map_err(BuildError::ExtraRoots)?;
+        builder = builder.tls_certs_merge(certificates);
+    }
+    builder.build().map_err(BuildError::Client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_one_path_segment_whatever_it_holds() {
+        for (id, segment) in [
+            ("213213", "213213"),
+            ("a/b?c#d", "a%2Fb%3Fc%23d"),
+            ("%2e%2e", "%252e%252e"),
+            (" ü'(x)=1", "%20%C3%BC%27%28x%29%3D1"),
+            ("...", "..."),
+            ("a\\b", "a%5Cb"),
+        ] {
+            let encoded = utf8_percent_encode(id, SEGMENT).to_string();
+            assert_eq!(encoded, segment);
+            let url = Url::parse(&format!("http://h/beta/t/{encoded}/x")).unwrap();
+            assert_eq!(url.path(), format!("/beta/t/{segment}/x"));
+            assert_eq!(url.path_segments().unwrap().count(), 4);
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_echoed_is_removed() {
+        assert_eq!(
+            without_token(b"{\"m\":\"tok-1 and tok-1\"}", "tok-1").unwrap(),
+            b"{\"m\":\"[removed] and [removed]\"}"
+        );
+        assert_eq!(without_token(b"nothing", "tok-1"), None);
+        assert_eq!(without_token(b"nothing", ""), None);
+    }
+}

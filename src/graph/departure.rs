@@ -1,0 +1,136 @@
+//! How far a request got: whether it may have left for Graph.
+//!
+//! HTTP libraries tell this badly: an error names what broke, not whether the
+//! request was on the wire by then. But the connection asks the request's body
+//! whether it is empty exactly once, immediately before it writes the head, and
+//! a request that never finds a connection drops its body unasked. So the body
+//! itself is the witness, for HTTP/1.1 and HTTP/2 alike.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+const WAITING: u8 = 0;
+const LEFT: u8 = 1;
+const NEVER_LEFT: u8 = 2;
+
+/// Watches one request. Clones watch the same one.
+#[derive(Debug, Clone, Default)]
+pub struct Departure(Arc<AtomicU8>);
+
+/// Whether a request has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departed {
+    /// It is waiting for a connection, or is just being handed to one.
+    NotYet,
+    /// It was handed to the wire: it may have arrived.
+    Yes,
+    /// It was dropped before it was handed to the wire, and never will be.
+    Never,
+}
+
+/// The empty body that carries the witness.
+#[derive(Debug)]
+pub(super) struct WitnessBody(Departure);
+
+// === impl Departure ===
+
+impl Departure {
+    /// How far the request has got. [`Departed::Yes`] and [`Departed::Never`] are final.
+    pub fn state(&self) -> Departed {
+        match self.0.load(Ordering::Acquire) {
+            LEFT => Departed::Yes,
+            NEVER_LEFT => Departed::Never,
+            _ => Departed::NotYet,
+        }
+    }
+
+    /// The body to send. One request per departure.
+    pub(super) fn body(&self) -> WitnessBody {
+        WitnessBody(self.clone())
+    }
+
+    fn settle(&self, state: u8) {
+        // Only the first word counts: a request that has left is dropped later, too.
+        let _first = self
+            .0
+            .compare_exchange(WAITING, state, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok();
+    }
+}
+
+// === impl Departed ===
+
+impl Departed {
+    /// The stable label for logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotYet => "not_yet",
+            Self::Yes => "yes",
+            Self::Never => "never",
+        }
+    }
+}
+
+// === impl WitnessBody ===
+
+impl Body for WitnessBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.settle(LEFT);
+        true
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(0)
+    }
+}
+
+impl Drop for WitnessBody {
+    fn drop(&mut self) {
+        self.0.settle(NEVER_LEFT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_is_dropped_unasked_never_left() {
+        let departure = Departure::default();
+        let body = departure.body();
+        assert_eq!(departure.state(), Departed::NotYet);
+        assert_eq!(body.size_hint().exact(), Some(0));
+        drop(body);
+        assert_eq!(departure.state(), Departed::Never);
+    }
+
+    #[test]
+    fn a_body_that_was_asked_has_left_for_good() {
+        let departure = Departure::default();
+        let body = departure.body();
+        assert!(body.is_end_stream());
+        assert_eq!(departure.state(), Departed::Yes);
+        drop(body);
+        assert_eq!(departure.state(), Departed::Yes);
+    }
+}

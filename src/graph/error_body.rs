@@ -1,0 +1,118 @@
+//! Graph's JSON error, read leniently.
+//!
+//! The documentation spells it `innererror`, its samples `innerError`; the inner
+//! id is `request-id` or `requestId`; some services put other types where the
+//! schema says string. So nothing here is required, and a body that is no error
+//! of Graph's is simply an error without a code.
+
+use serde_json::Value;
+
+use super::text;
+
+const MAX_CODE_BYTES: usize = 64;
+pub(super) const MAX_ID_BYTES: usize = 64;
+/// Percent-encoded in `grpc-message` each byte can take three, so this is about
+/// 1 KiB on the wire.
+const MAX_MESSAGE_BYTES: usize = 320;
+
+/// What a Graph error says about itself. Every text is capped.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ErrorBody {
+    /// `error.code`.
+    pub code: Option<String>,
+    /// `error.message`, scrubbed of tokens and URLs.
+    pub message: Option<String>,
+    /// The code of the innermost `innerError` that has one.
+    pub inner_code: Option<String>,
+    /// The `request-id` of the innermost `innerError` that has one.
+    pub request_id: Option<String>,
+}
+
+impl ErrorBody {
+    /// Reads what there is; never fails.
+    pub fn read(body: &[u8]) -> Self {
+        let document: Value = serde_json::from_slice(body).unwrap_or_default();
+        let error = &document["error"];
+        let mut found = Self {
+            code: code(error),
+            message: error["message"]
+                .as_str()
+                .map(|message| text::scrub(message, MAX_MESSAGE_BYTES))
+                .filter(|message| !message.is_empty()),
+            ..Self::default()
+        };
+        let mut inner = inner_error(error);
+        while let Some(error) = inner {
+            found.inner_code = code(error).or(found.inner_code);
+            found.request_id = ["request-id", "requestId"]
+                .iter()
+                .find_map(|key| text::identifier(error[*key].as_str()?, MAX_ID_BYTES))
+                .or(found.request_id);
+            inner = inner_error(error);
+        }
+        found
+    }
+}
+
+fn inner_error(error: &Value) -> Option<&Value> {
+    error.get("innerError").or_else(|| error.get("innererror"))
+}
+
+fn code(error: &Value) -> Option<String> {
+    error["code"]
+        .as_str()
+        .map(|code| text::clean(code, MAX_CODE_BYTES))
+        .filter(|code| !code.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> ErrorBody {
+        ErrorBody::read(body.as_bytes())
+    }
+
+    #[test]
+    fn reads_the_documented_error() {
+        let found = read(
+            r#"{"error":{"code":"UnsupportedActionType","message":"Action type 'text' is not supported for automated execution.",
+                "innerError":{"date":"2023-09-04T05:47:56","request-id":"43067534-c43a","client-request-id":"b041e97f-24d2"}}}"#,
+        );
+        assert_eq!(found.code.as_deref(), Some("UnsupportedActionType"));
+        assert_eq!(
+            found.message.as_deref(),
+            Some("Action type 'text' is not supported for automated execution.")
+        );
+        assert_eq!(found.request_id.as_deref(), Some("43067534-c43a"));
+        assert_eq!(found.inner_code, None);
+    }
+
+    #[test]
+    fn keeps_the_innermost_code_and_id_in_either_spelling() {
+        let found = read(
+            r#"{"error":{"code":"accessDenied","innererror":{"code":"outer","requestId":"a",
+                "innerError":{"code":"accessRestricted","innererror":{"request-id":"b"}}}}}"#,
+        );
+        assert_eq!(found.inner_code.as_deref(), Some("accessRestricted"));
+        assert_eq!(found.request_id.as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn anything_else_is_an_error_without_a_code() {
+        for body in [
+            "",
+            "<html>",
+            "null",
+            "[]",
+            "\"error\"",
+            r#"{"error":"invalid_client"}"#,
+            r#"{"error":{"code":429,"message":["x"],"innerError":"x"}}"#,
+            r#"{"error":{"code":"","message":"  "}}"#,
+            r#"{"error":{"code":"cut","mess"#,
+            &format!("{}1{}", r#"{"error":"#.repeat(500), "}".repeat(500)),
+        ] {
+            assert_eq!(read(body), ErrorBody::default(), "{body}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The client span and the metric of one attempt, as the OpenTelemetry semantic
+//! conventions for HTTP clients ask: one CLIENT span per request on the wire.
+
+use http::{HeaderMap, Version};
+use opentelemetry::trace::Status;
+use tokio::time::Instant;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use super::Accepted;
+use crate::{
+    failure::Failure,
+    telemetry::{ClientRequest, Metrics, Outcome, Propagator, Upstream, names},
+};
+
+/// The route of the action below the Graph root; it is part of the span's name.
+pub(super) const URL_TEMPLATE: &str =
+    "/security/incidentTasks/{incidentTaskId}/executeResponseAction";
+
+/// What the telemetry of every attempt has in common.
+#[derive(Debug)]
+pub(super) struct AttemptTelemetry {
+    upstream: Upstream,
+    /// The URL with the template in place of the id: ids stay out of spans.
+    url_full: String,
+    propagator: Propagator,
+    metrics: Metrics,
+}
+
+/// One attempt under observation, from before it is sent to its end.
+#[derive(Debug)]
+pub(super) struct AttemptSpan<'a> {
+    telemetry: &'a AttemptTelemetry,
+    span: Span,
+    started: Instant,
+}
+
+/// What one attempt came to.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) result: Result<Accepted, Failure>,
+    /// The HTTP version of the answer, if one came.
+    pub(super) version: Option<Version>,
+    /// Why there is no answer, or none that is Graph's: one of the `ERROR_` names.
+    pub(super) error_type: Option<&'static str>,
+}
+
+// === impl AttemptTelemetry ===
+
+impl AttemptTelemetry {
+    /// `url` is the root of Graph; `address` and `port` are its host's.
+    pub(super) fn new(
+        url: &str,
+        address: &str,
+        port: u16,
+        propagator: Propagator,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            upstream: Upstream::new(address, port),
+            url_full: format!("{url}{URL_TEMPLATE}"),
+            propagator,
+            metrics,
+        }
+    }
+
+    /// Starts the span of one attempt as a child of `parent`.
+    pub(super) fn start(&self, parent: &Span, resend_count: u32) -> AttemptSpan<'_> {
+        let span = tracing::info_span!(
+            parent: parent,
+            "POST /security/incidentTasks/{incidentTaskId}/executeResponseAction",
+            otel.kind = "client",
+            { names::HTTP_REQUEST_METHOD } = "POST",
+            { names::URL_FULL } = self.url_full,
+            { names::URL_TEMPLATE } = URL_TEMPLATE,
+        );
+        span.set_attribute(names::SERVER_ADDRESS, self.upstream.address());
+        span.set_attribute(names::SERVER_PORT, self.upstream.port());
+        if resend_count > 0 {
+            span.set_attribute(names::HTTP_REQUEST_RESEND_COUNT, i64::from(resend_count));
+        }
+        AttemptSpan {
+            telemetry: self,
+            span,
+            started: Instant::now(),
+        }
+    }
+}
+
+// === impl AttemptSpan ===
+
+impl AttemptSpan<'_> {
+    /// Puts the trace context into the request's headers.
+    pub(super) fn inject(&self, headers: &mut HeaderMap) {
+        self.telemetry
+            .propagator
+            .inject(&self.span.context(), headers);
+    }
+
+    /// Ends the span and records the metric.
+    pub(super) fn end(self, exchange: &Exchange) {
+        let reply = match &exchange.result {
+            Ok(accepted) => Some((accepted.status, accepted.graph_request_id.as_ref())),
+            Err(failure) => failure
+                .reply
+                .as_ref()
+                .map(|reply| (reply.status, reply.request_id.as_ref())),
+        };
+        let status = reply.map(|(status, _)| status);
+        let outcome = match &exchange.result {
+            Ok(_) => Outcome::Started,
+            Err(failure) => failure.outcome().into(),
+        };
+        let span = &self.span;
+        span.set_attribute(names::ACTION_OUTCOME, outcome.as_str());
+        if let Some(status) = status {
+            span.set_attribute(names::HTTP_RESPONSE_STATUS_CODE, i64::from(status));
+        }
+        if let Some((_, Some(id))) = reply {
+            span.set_attribute(names::GRAPH_REQUEST_ID, id.clone());
+        }
+        let version = exchange.version.map(protocol_version);
+        if let Some(version) = version {
+            span.set_attribute(names::NETWORK_PROTOCOL_VERSION, version);
+        }
+        let error_type = exchange
+            .error_type
+            .map(Into::into)
+            .or_else(|| names::error_type_of_status(status?));
+        if let Some(error_type) = error_type {
+            span.set_attribute(names::ERROR_TYPE, error_type);
+            span.set_status(Status::error(""));
+        }
+        self.telemetry.metrics.client_request(
+            ClientRequest {
+                upstream: &self.telemetry.upstream,
+                method: "POST",
+                status,
+                error_type: exchange.error_type,
+                protocol_version: version,
+            },
+            self.started.elapsed(),
+        );
+    }
+}
+
+/// As `network.protocol.version` spells it.
+fn protocol_version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "2",
+        Version::HTTP_10 => "1.0",
+        _ => "1.1",
+    }
+}

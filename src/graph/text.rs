@@ -1,0 +1,94 @@
+//! Making foreign text fit for an answer: capped, on one line, without secrets.
+
+/// The first `max` bytes of `text` at most, cut on a character boundary. Control
+/// characters become spaces; a cut is marked by an ellipsis.
+pub(super) fn clean(text: &str, max: usize) -> String {
+    const ELLIPSIS: &str = "…";
+    let mut cleaned: String = text
+        .trim_matches(|c: char| c.is_whitespace() || c.is_control())
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(max + 1)
+        .collect();
+    if cleaned.len() > max {
+        let room = max.saturating_sub(ELLIPSIS.len());
+        let end = (0..=room)
+            .rev()
+            .find(|&index| cleaned.is_char_boundary(index))
+            .unwrap_or(0);
+        cleaned.truncate(end);
+        cleaned.push_str(ELLIPSIS);
+    }
+    cleaned
+}
+
+/// [`clean`], and every word that looks like a token or a URL is removed: Graph's
+/// messages are prose, but some services put their inner request into them.
+pub(super) fn scrub(text: &str, max: usize) -> String {
+    let mut after_bearer = false;
+    let words: Vec<&str> = text
+        .split_whitespace()
+        // More words than bytes cannot survive the cut.
+        .take(max)
+        .map(|word| {
+            // `eyJ` is `{"` in base64url: how every JSON Web Token begins.
+            let secret = after_bearer || word.contains("eyJ") || word.contains("://");
+            after_bearer = word.eq_ignore_ascii_case("bearer");
+            if secret { "[removed]" } else { word }
+        })
+        .collect();
+    clean(&words.join(" "), max)
+}
+
+/// An identifier from outside: a short run of letters, digits and `-_.`, or nothing.
+pub(super) fn identifier(text: &str, max: usize) -> Option<String> {
+    let fits = !text.is_empty()
+        && text.len() <= max
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    fits.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuts_on_character_boundaries() {
+        assert_eq!(clean("short", 10), "short");
+        assert_eq!(clean("exactly_10", 10), "exactly_10");
+        assert_eq!(clean("a\nb\tc\u{0}", 10), "a b c");
+        for max in 3..40 {
+            let cut = clean(&"ü€😀".repeat(20), max);
+            assert!(cut.len() <= max, "{max}: {}", cut.len());
+            assert!(cut.ends_with('…'));
+        }
+    }
+
+    #[test]
+    fn removes_what_looks_like_a_token_or_a_url() {
+        assert_eq!(
+            scrub(
+                "Bearer abc failed for eyJhbGciOi.eyJ at https://x/users/1 !",
+                100
+            ),
+            "Bearer [removed] failed for [removed] at [removed] !"
+        );
+        assert_eq!(
+            scrub("{\"Message\":\"{\\r\\n\"}", 100),
+            "{\"Message\":\"{\\r\\n\"}"
+        );
+    }
+
+    #[test]
+    fn identifiers_are_short_and_plain() {
+        assert_eq!(
+            identifier("43067534-c43a", 64).as_deref(),
+            Some("43067534-c43a")
+        );
+        for bad in ["", "a b", "a\r\nb", "ü", &"x".repeat(65)] {
+            assert_eq!(identifier(bad, 64), None, "{bad:?}");
+        }
+    }
+}
