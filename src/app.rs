@@ -1,0 +1,113 @@
+//! Everything put together: configuration in, a running server out.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tonic::{codec::CompressionEncoding, service::Routes};
+
+use crate::{
+    call::Calls,
+    config::Config,
+    credentials::Credentials,
+    graph::{GraphClient, GraphOptions},
+    pb::{
+        self, health::health_server::HealthServer,
+        incident_task_service_server::IncidentTaskServiceServer,
+    },
+    rpc::{IncidentTasks, MAX_REQUEST_BYTES},
+    server::{self, DrainTimes, Front, Lifecycle, Limits, Shutdown, health::Health},
+    telemetry::{Metrics, Propagator},
+};
+
+/// Serves on `listener` until `shutdown`, then drains. Everything that a call needs
+/// is built before the first connection is accepted; what cannot be built is the error.
+pub async fn run(
+    config: &Config,
+    credentials: Credentials,
+    listener: TcpListener,
+    propagator: Propagator,
+    metrics: Metrics,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    let lifecycle = Lifecycle::default();
+    let graph = GraphClient::new(graph_options(config)?, propagator.clone(), metrics.clone())?;
+    let calls = Calls::new(graph, lifecycle.calls().clone(), metrics.clone());
+    let health = Health::new(lifecycle.closing().clone());
+    let front = Front::new(
+        routes(
+            IncidentTasks::new(calls, credentials),
+            health.clone(),
+            config.server.reflection,
+        )?,
+        limits(config),
+        lifecycle.clone(),
+        propagator,
+        metrics,
+    );
+    let times = DrainTimes {
+        delay: config.drain.delay,
+        timeout: config.drain.timeout,
+    };
+    let serving = tokio::spawn(server::serve(listener, Arc::new(front), lifecycle.clone()));
+    health.start_serving();
+    lifecycle.drain(&health, times, shutdown).await;
+    serving.await.context("the accept loop ended by a panic")
+}
+
+fn routes(tasks: IncidentTasks, health: Health, reflection: bool) -> anyhow::Result<Routes> {
+    let tasks = IncidentTaskServiceServer::new(tasks)
+        .max_decoding_message_size(MAX_REQUEST_BYTES)
+        .accept_compressed(CompressionEncoding::Gzip);
+    let routes = Routes::new(tasks).add_service(HealthServer::new(health));
+    if !reflection {
+        return Ok(routes);
+    }
+    // Tools differ in the version that they ask for (gRFC A15).
+    let descriptors = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
+    };
+    Ok(routes
+        .add_service(descriptors().build_v1()?)
+        .add_service(descriptors().build_v1alpha()?))
+}
+
+fn graph_options(config: &Config) -> anyhow::Result<GraphOptions> {
+    let graph = &config.graph;
+    let url = graph.url.as_ref().context("graph.url is not set")?;
+    let extra_roots = graph
+        .ca_file
+        .as_ref()
+        .map(|path| {
+            std::fs::read(path)
+                .with_context(|| format!("graph.ca_file {} cannot be read", path.display()))
+        })
+        .transpose()?;
+    Ok(GraphOptions {
+        url: url.as_str().to_owned(),
+        connect_timeout: graph.connect_timeout,
+        attempt_timeout: graph.attempt_timeout,
+        pool_idle_timeout: graph.pool_idle_timeout,
+        extra_roots,
+        http2_prior_knowledge: graph.http2_prior_knowledge,
+    })
+}
+
+fn limits(config: &Config) -> Limits {
+    let server = &config.server;
+    Limits {
+        max_connections: server.max_connections,
+        max_concurrent_streams: server.max_concurrent_streams,
+        max_header_list_size: server.max_header_list_size,
+        max_in_flight: server.max_in_flight,
+        handshake_timeout: server.handshake_timeout,
+        idle_timeout: server.idle_timeout,
+        max_connection_age: server.max_connection_age,
+        max_connection_age_grace: server.max_connection_age_grace,
+        keepalive_interval: server.keepalive_interval,
+        keepalive_timeout: server.keepalive_timeout,
+        default_deadline: config.deadline.default,
+        max_deadline: config.deadline.max,
+    }
+}

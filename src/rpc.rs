@@ -1,0 +1,119 @@
+//! The gRPC side of a call: proto in, proto or a rich status out.
+
+pub mod status;
+pub mod table;
+mod validate;
+
+use tonic::{Request, Response, Status};
+use tracing::Span;
+
+use crate::{
+    call::{Calls, Done},
+    credentials::Credentials,
+    deadline::Deadline,
+    failure::{Failure, Kind},
+    graph::ProviderWarning,
+    pb,
+    pb::incident_task_service_server::IncidentTaskService,
+    telemetry::{Outcome, names},
+};
+
+/// The largest request that is read. A valid one is under 320 bytes; the slack is
+/// for fields that later versions add.
+pub const MAX_REQUEST_BYTES: usize = 16 * 1024;
+
+/// `incidentgate.v1.IncidentTaskService`.
+#[derive(Debug)]
+pub struct IncidentTasks {
+    calls: Calls,
+    credentials: Credentials,
+}
+
+/// What the layers in front of the service know of a call; they put it into the
+/// request's extensions.
+#[derive(Debug, Clone)]
+pub struct CallContext {
+    /// Until when the call must be answered.
+    pub deadline: Deadline,
+    /// The server span.
+    pub span: Span,
+}
+
+/// How a successful call ended, in the response's extensions: for span and metric.
+#[derive(Debug, Clone, Copy)]
+pub struct Succeeded(pub Outcome);
+
+// === impl IncidentTasks ===
+
+impl IncidentTasks {
+    /// Serves the calls with the given credentials.
+    pub fn new(calls: Calls, credentials: Credentials) -> Self {
+        Self { calls, credentials }
+    }
+
+    async fn execute(
+        &self,
+        request: Request<pb::ExecuteResponseActionRequest>,
+    ) -> Result<pb::ExecuteResponseActionResponse, Failure> {
+        let (metadata, extensions, message) = request.into_parts();
+        let CallContext { deadline, span } = extensions
+            .get()
+            .cloned()
+            .ok_or_else(|| Failure::new(Kind::GatewayFault, "the call has no context"))?;
+        let authorization = self.credentials.authorize(metadata.as_ref())?;
+        let command = validate::command(message)?;
+        let client_request_id = command.client_request_id.as_str().to_owned();
+        tracing_opentelemetry::OpenTelemetrySpanExt::set_attribute(
+            &span,
+            names::GRAPH_CLIENT_REQUEST_ID,
+            client_request_id.clone(),
+        );
+        let done = self
+            .calls
+            .execute(command, authorization, deadline, span)
+            .await?;
+        Ok(response(done, client_request_id))
+    }
+}
+
+#[tonic::async_trait]
+impl IncidentTaskService for IncidentTasks {
+    async fn execute_response_action(
+        &self,
+        request: Request<pb::ExecuteResponseActionRequest>,
+    ) -> Result<Response<pb::ExecuteResponseActionResponse>, Status> {
+        let message = self.execute(request).await.map_err(status::from_failure)?;
+        let mut response = Response::new(message);
+        response
+            .extensions_mut()
+            .insert(Succeeded(Outcome::Started));
+        Ok(response)
+    }
+}
+
+fn response(done: Done, client_request_id: String) -> pb::ExecuteResponseActionResponse {
+    pb::ExecuteResponseActionResponse {
+        confirmation: pb::ExecutionConfirmation::Accepted.into(),
+        graph_request_id: done.accepted.graph_request_id.unwrap_or_default(),
+        client_request_id,
+        attempts: i32::try_from(done.attempts).unwrap_or(i32::MAX),
+        provider_warnings: done
+            .accepted
+            .provider_warnings
+            .into_iter()
+            .map(provider_warning)
+            .collect(),
+        action_status: pb::ActionStatus::Unspecified.into(),
+    }
+}
+
+fn provider_warning(warning: ProviderWarning) -> pb::ProviderWarning {
+    pb::ProviderWarning {
+        vendor: warning.vendor,
+        provider: warning.provider,
+        status_code: warning.status_code.into(),
+        latency: warning
+            .latency
+            .and_then(|latency| prost_types::Duration::try_from(latency).ok()),
+    }
+}

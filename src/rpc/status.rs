@@ -1,0 +1,269 @@
+//! A failure becomes a rich gRPC status: `google.rpc.Status` with its details,
+//! inside a byte budget.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tonic::{
+    Code, Status,
+    metadata::{AsciiMetadataValue, MetadataMap},
+};
+use tonic_types::{
+    ErrorDetails, FieldViolation, PreconditionViolation, QuotaViolation, StatusExt as _,
+};
+
+use super::table::{Extra, Reason, Row, row};
+use crate::failure::{Failure, GraphReply, Kind, Origin, Outcome};
+
+/// The whole trailer block, counted as HTTP/2 counts it. grpc-java drops a call
+/// whose trailers pass 8 KiB; proxies on the way add their own.
+pub const MAX_TRAILER_BYTES: usize = 6 * 1024;
+/// The encoded `google.rpc.Status`.
+pub const MAX_STATUS_BYTES: usize = 4 * 1024;
+/// gRFC A6: how long a client library must wait before it retries by itself; a
+/// negative value tells it not to. Stock clients read this, not `RetryInfo`.
+pub const PUSHBACK: &str = "grpc-retry-pushback-ms";
+/// The claims challenge of a 401, for the caller to take to Entra.
+pub const CLAIMS: &str = "claims";
+
+const RESOURCE_TYPE: &str = "microsoft.graph.security.incidentTask";
+const API_PAGE: &str =
+    "https://learn.microsoft.com/graph/api/security-incidenttask-executeresponseaction";
+/// AIP-193: a reason has at most 63 characters.
+const MAX_REASON_BYTES: usize = 63;
+
+/// The status of a failure. The failure itself stays with it as its source.
+pub fn from_failure(failure: Failure) -> Status {
+    let mut status = encode(&failure, &failure.message, Extent::Full);
+    if !fits(&status) {
+        // Texts are capped where they come in, so this is a second line of defence.
+        let message: String = failure.message.chars().take(64).collect();
+        status = encode(&failure, &message, Extent::Lean);
+    }
+    status.set_source(Arc::new(failure));
+    status
+}
+
+/// A status that tonic made before the service was reached, with the details that
+/// every error has. Code and message stay.
+pub fn adopt(status: &Status) -> Status {
+    let failure = Failure::new(Kind::InvalidRequest, status.message());
+    let details = details(&failure, &row(failure.kind), Extent::Lean);
+    let mut adopted = Status::with_error_details(status.code(), &failure.message, details);
+    adopted.set_source(Arc::new(failure));
+    adopted
+}
+
+/// The failure behind a status that this crate has made.
+pub fn failure(status: &Status) -> Option<&Failure> {
+    std::error::Error::source(status)?.downcast_ref()
+}
+
+/// The reason that `from_failure` gives, for logs and spans.
+pub fn reason(failure: &Failure) -> String {
+    match row(failure.kind).reason {
+        Reason::Fixed(reason) => reason.to_owned(),
+        Reason::FromGraphCode => graph_reason(failure.reply.as_deref()),
+    }
+}
+
+/// A code's canonical name, as in `NOT_FOUND`.
+pub const fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+/// Which details go into a status.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// All that the table says.
+    Full,
+    /// Those that a caller decides by: `ErrorInfo`, `RequestInfo`, `RetryInfo`.
+    Lean,
+}
+
+fn encode(failure: &Failure, message: &str, extent: Extent) -> Status {
+    let row = row(failure.kind);
+    let details = details(failure, &row, extent);
+    Status::with_error_details_and_metadata(row.code, message, details, metadata(failure))
+}
+
+fn details(failure: &Failure, row: &Row, extent: Extent) -> ErrorDetails {
+    let mut details = ErrorDetails::with_error_info(
+        reason(failure),
+        row.origin.domain(),
+        error_metadata(failure),
+    );
+    let graph_request_id = failure
+        .reply
+        .as_ref()
+        .and_then(|reply| reply.request_id.as_deref());
+    let request_id = graph_request_id.or(failure.client_request_id.as_deref());
+    details.set_request_info(request_id.unwrap_or_default(), "");
+    if let Some(delay) = failure.retry_after {
+        details.set_retry_info(Some(delay));
+    }
+    match row.extra.filter(|_| extent == Extent::Full) {
+        Some(Extra::BadRequest) => {
+            let violations: Vec<_> = failure
+                .violations
+                .iter()
+                .map(|violation| FieldViolation::new(violation.field, &violation.description))
+                .collect();
+            details.set_bad_request(violations);
+        }
+        Some(Extra::PreconditionFailure) => {
+            details.set_precondition_failure(vec![PreconditionViolation::new(
+                "ACTION_TYPE",
+                failure
+                    .reply
+                    .as_ref()
+                    .and_then(|reply| reply.action_type.as_deref())
+                    .unwrap_or("actionType"),
+                "the API can start actions of other types only; start this one by hand",
+            )]);
+        }
+        Some(Extra::QuotaFailure) => {
+            details.set_quota_failure(vec![QuotaViolation::new(
+                "graph.microsoft.com",
+                "Microsoft Graph's limit on the calls of this application and tenant",
+            )]);
+        }
+        Some(Extra::ResourceInfo) => {
+            // The name would be the caller's own id again; it knows it.
+            details.set_resource_info(RESOURCE_TYPE, "", "", failure.message.clone());
+        }
+        Some(Extra::Help) => {
+            details.set_help(vec![tonic_types::HelpLink::new(
+                "Whether this Graph version still has the API",
+                API_PAGE,
+            )]);
+        }
+        None => {}
+    }
+    details
+}
+
+/// `ErrorInfo.metadata`. A key, once here, must never disappear.
+fn error_metadata(failure: &Failure) -> HashMap<String, String> {
+    let reply = failure.reply.as_deref();
+    let attempts = (failure.attempts > 0).then(|| failure.attempts.to_string());
+    [
+        ("actionOutcome", Some(failure.outcome().as_str().to_owned())),
+        ("graphCode", reply.and_then(|reply| reply.code.clone())),
+        (
+            "graphInnerCode",
+            reply.and_then(|reply| reply.inner_code.clone()),
+        ),
+        ("httpStatus", reply.map(|reply| reply.status.to_string())),
+        (
+            "graphRequestId",
+            reply.and_then(|reply| reply.request_id.clone()),
+        ),
+        ("clientRequestId", failure.client_request_id.clone()),
+        ("attempts", attempts),
+        (
+            "actionType",
+            reply.and_then(|reply| reply.action_type.clone()),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(key, value)| Some((key.to_owned(), value?)))
+    .collect()
+}
+
+fn metadata(failure: &Failure) -> MetadataMap {
+    let mut metadata = MetadataMap::new();
+    if failure.outcome() == Outcome::Unknown {
+        metadata.insert(PUSHBACK, AsciiMetadataValue::from_static("-1"));
+    } else if let Some(delay) = failure.retry_after {
+        metadata.insert(PUSHBACK, pushback(delay));
+    }
+    let claims = failure
+        .reply
+        .as_ref()
+        .and_then(|reply| reply.claims.as_deref())
+        .and_then(|claims| claims.parse().ok());
+    if let (Kind::CallerTokenRejected, Some(claims)) = (failure.kind, claims) {
+        metadata.insert(CLAIMS, claims);
+    }
+    metadata
+}
+
+fn pushback(delay: Duration) -> AsciiMetadataValue {
+    // gRFC A6: an int32.
+    AsciiMetadataValue::from(i32::try_from(delay.as_millis()).unwrap_or(i32::MAX))
+}
+
+/// `itemNotFound` -> `ITEM_NOT_FOUND`; `HTTP_404` where that gives no reason of the
+/// form `[A-Z][A-Z0-9_]+[A-Z0-9]`.
+fn graph_reason(reply: Option<&GraphReply>) -> String {
+    let code = reply.and_then(|reply| reply.code.as_deref());
+    let mut reason = String::new();
+    let mut after_lower = false;
+    for c in code.unwrap_or_default().chars() {
+        if !c.is_ascii_alphanumeric() {
+            if !reason.is_empty() && !reason.ends_with('_') {
+                reason.push('_');
+            }
+            after_lower = false;
+            continue;
+        }
+        if c.is_ascii_uppercase() && after_lower {
+            reason.push('_');
+        }
+        after_lower = c.is_ascii_lowercase() || c.is_ascii_digit();
+        reason.push(c.to_ascii_uppercase());
+    }
+    reason.truncate(MAX_REASON_BYTES);
+    let reason = reason.trim_end_matches('_');
+    let begins_well = reason.starts_with(|c: char| c.is_ascii_uppercase());
+    if begins_well && reason.len() >= 3 {
+        reason.to_owned()
+    } else {
+        format!("HTTP_{}", reply.map_or(0, |reply| reply.status))
+    }
+}
+
+fn fits(status: &Status) -> bool {
+    status.details().len() <= MAX_STATUS_BYTES && trailer_bytes(status) <= MAX_TRAILER_BYTES
+}
+
+/// The size of the block that a status makes, as HTTP/2 counts it: 32 bytes for
+/// each field beside its name and value (RFC 9113, section 6.5.2).
+pub fn trailer_bytes(status: &Status) -> usize {
+    let response: http::Response<()> = status.clone().into_http();
+    response
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 32)
+        .sum()
+}
+
+// === impl Origin ===
+
+impl Origin {
+    /// `ErrorInfo.domain`.
+    pub const fn domain(self) -> &'static str {
+        match self {
+            Self::Graph => "graph.microsoft.com",
+            Self::Gateway => "incidentgate",
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! One connection's life.
+//!
+//! ```text
+//! handshake -> open -> (too old, idle, or the server drains) -> closing -> gone
+//! ```
+
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use hyper::{server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    Limits,
+    front::Front,
+    lifecycle::Lifecycle,
+    observation::Peer,
+    wire::{Activity, WatchedIo},
+};
+
+/// Streams that a peer has opened and reset at once, and that are not accepted
+/// yet: beyond this it is a "rapid reset" attack (CVE-2023-44487), and the
+/// connection is closed.
+const MAX_PENDING_RESET_STREAMS: usize = 20;
+/// Streams that the server had to reset for the peer's faults.
+const MAX_LOCAL_ERROR_RESET_STREAMS: usize = 1024;
+/// gRFC A9: spreads the reconnects of clients that connected together.
+const AGE_JITTER: f64 = 0.1;
+
+/// Runs connections. Clones share everything.
+#[derive(Debug, Clone)]
+pub(super) struct Connections {
+    front: Arc<Front>,
+    http: http2::Builder<TokioExecutor>,
+    lifecycle: Lifecycle,
+}
+
+/// Where a connection is in its life; each phase but the last has its own alarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The peer has not begun to speak HTTP/2.
+    Handshake,
+    /// Calls are taken.
+    Open,
+    /// GOAWAY was said.
+    Closing,
+}
+
+/// The alarms of one connection.
+#[derive(Debug, Clone, Copy)]
+struct Alarms {
+    handshake: Instant,
+    age: Instant,
+    idle_check: Instant,
+    grace: Instant,
+}
+
+// === impl Connections ===
+
+impl Connections {
+    pub(super) fn new(front: Arc<Front>, lifecycle: Lifecycle) -> Self {
+        let limits = front.limits();
+        let mut http = http2::Builder::new(TokioExecutor::new());
+        http.timer(TokioTimer::new())
+            .auto_date_header(false)
+            .max_concurrent_streams(limits.max_concurrent_streams)
+            .max_header_list_size(limits.max_header_list_size)
+            .max_pending_accept_reset_streams(MAX_PENDING_RESET_STREAMS)
+            .max_local_error_reset_streams(MAX_LOCAL_ERROR_RESET_STREAMS)
+            .keep_alive_interval(limits.keepalive_interval)
+            .keep_alive_timeout(limits.keepalive_timeout);
+        Self {
+            front,
+            http,
+            lifecycle,
+        }
+    }
+
+    /// Serves one connection until it is gone.
+    pub(super) async fn run(self, stream: TcpStream) {
+        let Ok(peer) = stream.peer_addr() else {
+            // The peer has left already.
+            return;
+        };
+        let activity = Activity::new();
+        let io = TokioIo::new(WatchedIo::new(stream, Arc::clone(&activity)));
+        let service = self.service(peer, Arc::clone(&activity));
+        let mut connection = pin!(self.http.serve_connection(io, service));
+        let limits = self.front.limits();
+        let mut alarms = Alarms::set(limits);
+        let mut phase = Phase::Handshake;
+        let mut alarm = pin!(sleep_until(alarms.next(phase)));
+        loop {
+            tokio::select! {
+                ended = &mut connection => {
+                    if let Err(error) = ended {
+                        tracing::debug!(error = &error as &dyn std::error::Error, "connection ended");
+                    }
+                    return;
+                }
+                () = activity.established(), if phase == Phase::Handshake => {
+                    phase = Phase::Open;
+                }
+                () = self.lifecycle.closing().cancelled(), if phase != Phase::Closing => {
+                    if phase == Phase::Handshake {
+                        return;
+                    }
+                    // The drain has a hard end of its own.
+                    alarms.grace = Instant::now() + Duration::from_secs(24 * 3600);
+                    connection.as_mut().graceful_shutdown();
+                    phase = Phase::Closing;
+                }
+                () = self.lifecycle.cut().cancelled() => return,
+                () = &mut alarm => match phase {
+                    // Silent, or too slow to say hello; or its time to finish is over.
+                    Phase::Handshake | Phase::Closing => return,
+                    Phase::Open => {
+                        let now = Instant::now();
+                        if now >= alarms.age || alarms.is_idle(&activity, limits.idle_timeout) {
+                            alarms.grace = now + limits.max_connection_age_grace;
+                            connection.as_mut().graceful_shutdown();
+                            phase = Phase::Closing;
+                        }
+                    }
+                },
+            }
+            alarm.as_mut().reset(alarms.next(phase));
+        }
+    }
+
+    fn service(
+        &self,
+        peer: SocketAddr,
+        activity: Arc<Activity>,
+    ) -> impl hyper::service::Service<
+        http::Request<hyper::body::Incoming>,
+        Response = http::Response<super::reply::ReplyBody>,
+        Error = Infallible,
+        Future: Send,
+    > + use<> {
+        let front = Arc::clone(&self.front);
+        let peer = Peer::new(peer);
+        service_fn(move |request| {
+            let front = Arc::clone(&front);
+            let peer = peer.clone();
+            let stream = activity.open_stream();
+            async move { Ok(front.handle(request, peer, stream).await) }
+        })
+    }
+}
+
+// === impl Alarms ===
+
+impl Alarms {
+    fn set(limits: &Limits) -> Self {
+        let now = Instant::now();
+        let jitter = rand::random_range(1.0 - AGE_JITTER..=1.0 + AGE_JITTER);
+        Self {
+            handshake: now + limits.handshake_timeout,
+            age: now + limits.max_connection_age.mul_f64(jitter),
+            idle_check: now + limits.idle_timeout,
+            grace: now,
+        }
+    }
+
+    fn next(&self, phase: Phase) -> Instant {
+        match phase {
+            Phase::Handshake => self.handshake,
+            Phase::Open => self.age.min(self.idle_check),
+            Phase::Closing => self.grace,
+        }
+    }
+
+    /// Whether no call was open for `timeout`; else sets the next check.
+    fn is_idle(&mut self, activity: &Activity, timeout: Duration) -> bool {
+        let now = Instant::now();
+        let idle_since = activity.idle_since().unwrap_or(now);
+        self.idle_check = idle_since + timeout;
+        self.idle_check <= now
+    }
+}

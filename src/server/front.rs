@@ -1,0 +1,231 @@
+//! What happens to a request before and after its service, in this order:
+//!
+//! ```text
+//! is it gRPC -> span -> draining? -> deadline -> limit -> service -> encoding
+//! ```
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt as _;
+use http::{Method as HttpMethod, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep_until, timeout_at},
+};
+use tonic::{Code, Status, body::Body, service::Routes};
+use tower::Service as _;
+
+use super::{
+    Limits, grpc_timeout,
+    lifecycle::Lifecycle,
+    method::Method,
+    observation::{Observation, Peer},
+    reply::{self, Held, ReplyBody},
+    wire::OpenStream,
+};
+use crate::{
+    deadline::Deadline,
+    failure::{Failure, Kind, Outcome},
+    rpc::{CallContext, Succeeded, status},
+    telemetry::{Metrics, Propagator},
+};
+
+/// A call answers by its own deadline. This much later it is taken to be stuck
+/// before its service: a request whose message never ends.
+const STUCK: Duration = Duration::from_millis(100);
+
+/// The services and everything in front of them.
+#[derive(Debug)]
+pub struct Front {
+    routes: Routes,
+    limits: Limits,
+    slots: Arc<Semaphore>,
+    lifecycle: Lifecycle,
+    propagator: Propagator,
+    metrics: Metrics,
+}
+
+impl Front {
+    /// Puts the limits in front of the services.
+    pub fn new(
+        routes: Routes,
+        limits: Limits,
+        lifecycle: Lifecycle,
+        propagator: Propagator,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            routes: routes.prepare(),
+            slots: Arc::new(Semaphore::new(limits.max_in_flight)),
+            limits,
+            lifecycle,
+            propagator,
+            metrics,
+        }
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Answers one request. Dropping the future is how a caller leaves.
+    pub(super) async fn handle(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+        stream: OpenStream,
+    ) -> Response<ReplyBody> {
+        let mut held = Held {
+            _stream: stream,
+            call: None,
+            slot: None,
+        };
+        if request.method() != HttpMethod::POST {
+            return reply::plain(
+                StatusCode::METHOD_NOT_ALLOWED,
+                (header::ALLOW, "POST"),
+                "this is a gRPC server: only POST is allowed\n",
+                held,
+            );
+        }
+        if !is_grpc(&request) {
+            return reply::plain(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                (header::ACCEPT, "application/grpc"),
+                "this is a gRPC server: the content-type must be application/grpc\n",
+                held,
+            );
+        }
+        let method = Method::of(request.uri().path());
+        if method == Method::Infrastructure {
+            return self.infrastructure(request, held).await;
+        }
+        let mut observation =
+            Observation::start(&request, method, &peer, &self.propagator, &self.metrics);
+        let mut response = match self.answer(request, method, &observation, &mut held).await {
+            Ok(response) => response,
+            Err(failure) => status::from_failure(failure).into_http(),
+        };
+        let succeeded = response.extensions_mut().remove::<Succeeded>();
+        let status = response.extensions_mut().remove::<Status>();
+        let failure = status.as_ref().and_then(status::failure);
+        if failure.is_some_and(|failure| failure.outcome() == Outcome::Unknown) {
+            response = reply::commit(response);
+        }
+        let in_headers = Status::from_header_map(response.headers()).map(|status| status.code());
+        observation.expect(status, succeeded.map(|Succeeded(outcome)| outcome));
+        match in_headers {
+            // Nothing but the headers is sent.
+            Some(code) => {
+                observation.end(code);
+                response.map(|body| ReplyBody::new(body, None, held))
+            }
+            None => response.map(|body| ReplyBody::new(body, Some(observation), held)),
+        }
+    }
+
+    async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        method: Method,
+        observation: &Observation,
+        held: &mut Held,
+    ) -> Result<Response<Body>, Failure> {
+        held.call = Some(self.lifecycle.admit().ok_or_else(draining)?);
+        let deadline = self.deadline(&request)?;
+        if method == Method::ExecuteResponseAction {
+            let slot = Arc::clone(&self.slots).try_acquire_owned();
+            held.slot = Some(slot.map_err(|_| overloaded())?);
+        }
+        request.extensions_mut().insert(CallContext {
+            deadline,
+            span: observation.span().clone(),
+        });
+        let mut routes = self.routes.clone();
+        let call = AssertUnwindSafe(async { routes.call(request).await }).catch_unwind();
+        match timeout_at(deadline.expires() + STUCK, call).await {
+            Ok(Ok(Ok(response))) => Ok(with_details(response, method)),
+            Ok(Err(_panic)) => Err(Failure::new(
+                Kind::GatewayFault,
+                "the gateway failed while it handled the call, and the action may have been started",
+            )),
+            Err(_elapsed) => Err(Failure::new(
+                Kind::DeadlineBeforeSend,
+                "the deadline passed before the request's message had arrived",
+            )),
+        }
+    }
+
+    /// Health and reflection: no span, no limits, but the caller's deadline.
+    async fn infrastructure(&self, request: Request<Incoming>, held: Held) -> Response<ReplyBody> {
+        let deadline = match self.deadline(&request) {
+            Ok(deadline) => deadline,
+            Err(failure) => {
+                return status::from_failure(failure)
+                    .into_http()
+                    .map(|body| ReplyBody::new(body, None, held));
+            }
+        };
+        let has_deadline = request.headers().contains_key("grpc-timeout");
+        let Ok(response) = self.routes.clone().call(request).await;
+        response.map(|body| {
+            let body = ReplyBody::new(body, None, held);
+            if has_deadline {
+                body.until(sleep_until(deadline.expires()))
+            } else {
+                // A Watch without a deadline lasts as long as its caller likes.
+                body
+            }
+        })
+    }
+
+    fn deadline(&self, request: &Request<Incoming>) -> Result<Deadline, Failure> {
+        let timeout = grpc_timeout::effective(
+            request.headers(),
+            self.limits.default_deadline,
+            self.limits.max_deadline,
+        )?;
+        Ok(Deadline::new(Instant::now(), timeout))
+    }
+}
+
+/// `application/grpc`, alone or with a suffix or parameters; `application/grpc-web`
+/// is another protocol. gRPC over HTTP/2 asks for 415 otherwise.
+fn is_grpc<B>(request: &Request<B>) -> bool {
+    request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+/// Errors that tonic makes by itself (an unreadable message, an unknown method)
+/// get the details that every error has; they come before the service, so nothing
+/// was started.
+fn with_details(response: Response<Body>, method: Method) -> Response<Body> {
+    match Status::from_header_map(response.headers()) {
+        Some(status)
+            if method == Method::ExecuteResponseAction
+                && status.code() != Code::Ok
+                && status.details().is_empty() =>
+        {
+            status::adopt(&status).into_http()
+        }
+        _ => response,
+    }
+}
+
+fn draining() -> Failure {
+    Failure::new(
+        Kind::GatewayDraining,
+        "this gateway is shutting down and takes no more calls; send the call again",
+    )
+}
+
+fn overloaded() -> Failure {
+    Failure::new(
+        Kind::GatewayOverloaded,
+        "this gateway is handling as many calls as it may; send the call again later",
+    )
+}

@@ -1,0 +1,125 @@
+//! From serving to gone: the drain, which always ends.
+//!
+//! ```text
+//! NOT_SERVING -> delay -> GOAWAY, no new calls -> calls in flight and attempts
+//! without a caller finish -> connections close -> whatever is left is cut
+//! ```
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
+
+use super::health::Health;
+
+/// Once all calls are answered, the last bytes have this long to leave.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// What every part of the server knows of its end. Clones are the same lifecycle.
+#[derive(Debug, Clone, Default)]
+pub struct Lifecycle {
+    closing: CancellationToken,
+    cut: CancellationToken,
+    calls: TaskTracker,
+    connections: TaskTracker,
+}
+
+/// The wish to stop.
+#[derive(Debug, Clone, Default)]
+pub struct Shutdown {
+    /// Drain, then stop.
+    pub graceful: CancellationToken,
+    /// Stop at once.
+    pub immediate: CancellationToken,
+}
+
+/// How long the parts of a drain take.
+#[derive(Debug, Clone, Copy)]
+pub struct DrainTimes {
+    /// From `NOT_SERVING` to GOAWAY: load balancers notice in this time.
+    pub delay: Duration,
+    /// From GOAWAY to the hard end.
+    pub timeout: Duration,
+}
+
+// === impl Lifecycle ===
+
+impl Lifecycle {
+    /// The tasks and calls that the drain waits for.
+    pub fn calls(&self) -> &TaskTracker {
+        &self.calls
+    }
+
+    /// Takes a call in, or nothing when the server takes no calls any more. The
+    /// drain waits until the token is dropped.
+    pub(super) fn admit(&self) -> Option<TaskTrackerToken> {
+        // The token first: a call that still passes the check below is one that the
+        // drain waits for.
+        let token = self.calls.token();
+        (!self.closing.is_cancelled()).then_some(token)
+    }
+
+    /// Resolves when connections must say GOAWAY.
+    pub fn closing(&self) -> &CancellationToken {
+        &self.closing
+    }
+
+    /// Resolves when connections must end at once.
+    pub(super) fn cut(&self) -> &CancellationToken {
+        &self.cut
+    }
+
+    pub(super) fn connections(&self) -> &TaskTracker {
+        &self.connections
+    }
+
+    /// Waits for the wish to stop, then drains. Afterwards no call is being
+    /// handled and no connection is open.
+    pub async fn drain(&self, health: &Health, times: DrainTimes, shutdown: Shutdown) {
+        let Shutdown {
+            graceful,
+            immediate,
+        } = shutdown;
+        tokio::select! {
+            () = graceful.cancelled() => {}
+            () = immediate.cancelled() => {}
+        }
+        tracing::info!(
+            delay = ?times.delay,
+            timeout = ?times.timeout,
+            "draining: not serving any more"
+        );
+        health.stop_serving();
+        tokio::select! {
+            () = sleep(times.delay) => {}
+            () = immediate.cancelled() => {}
+        }
+        let hard_end = Instant::now() + times.timeout;
+        self.closing.cancel();
+        self.calls.close();
+        self.connections.close();
+        let waited_for = tokio::select! {
+            () = self.calls.wait() => true,
+            () = sleep_until(hard_end) => false,
+            () = immediate.cancelled() => false,
+        };
+        if waited_for {
+            tokio::select! {
+                () = self.connections.wait() => {}
+                () = sleep(FLUSH) => {}
+                () = immediate.cancelled() => {}
+            }
+        } else {
+            tracing::error!(
+                calls = self.calls.len(),
+                "drain cut short: these calls have no known outcome"
+            );
+        }
+        self.cut.cancel();
+        self.connections.wait().await;
+        tracing::info!("drained");
+    }
+}

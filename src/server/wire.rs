@@ -1,0 +1,152 @@
+//! A connection's bytes, watched: whether the peer has begun to speak HTTP/2, and
+//! when it last had a call open.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+    time::Instant,
+};
+
+/// The connection preface (24 bytes) and the header of the SETTINGS frame that
+/// must follow it (9 bytes; RFC 9113, section 3.4).
+const HANDSHAKE_BYTES: usize = 33;
+
+/// What one connection is doing.
+#[derive(Debug)]
+pub(super) struct Activity {
+    born: Instant,
+    bytes_read: AtomicUsize,
+    established: Notify,
+    streams: AtomicUsize,
+    /// Milliseconds from `born` to the end of the last stream.
+    last_end: AtomicU64,
+}
+
+/// A stream that is open as long as this lives.
+#[derive(Debug)]
+pub(super) struct OpenStream(Arc<Activity>);
+
+/// A byte stream whose reads are counted until the handshake is done.
+#[derive(Debug)]
+pub(super) struct WatchedIo<IO> {
+    io: IO,
+    activity: Arc<Activity>,
+    established: bool,
+}
+
+// === impl Activity ===
+
+impl Activity {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            born: Instant::now(),
+            bytes_read: AtomicUsize::new(0),
+            established: Notify::new(),
+            streams: AtomicUsize::new(0),
+            last_end: AtomicU64::new(0),
+        })
+    }
+
+    /// Resolves once the peer has begun to speak HTTP/2. Cancel-safe.
+    pub(super) async fn established(&self) {
+        while self.bytes_read.load(Ordering::Acquire) < HANDSHAKE_BYTES {
+            self.established.notified().await;
+        }
+    }
+
+    pub(super) fn open_stream(self: &Arc<Self>) -> OpenStream {
+        self.streams.fetch_add(1, Ordering::AcqRel);
+        OpenStream(Arc::clone(self))
+    }
+
+    /// Since when no stream is open; nothing while one is.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        (self.streams.load(Ordering::Acquire) == 0)
+            .then(|| self.born + Duration::from_millis(self.last_end.load(Ordering::Acquire)))
+    }
+}
+
+// === impl OpenStream ===
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        let age = self.0.born.elapsed().as_millis();
+        self.0
+            .last_end
+            .fetch_max(u64::try_from(age).unwrap_or(u64::MAX), Ordering::AcqRel);
+        self.0.streams.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+// === impl WatchedIo ===
+
+impl<IO> WatchedIo<IO> {
+    pub(super) fn new(io: IO, activity: Arc<Activity>) -> Self {
+        Self {
+            io,
+            activity,
+            established: false,
+        }
+    }
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for WatchedIo<IO> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
+        if !self.established {
+            let read = buffer.filled().len() - before;
+            let total = self.activity.bytes_read.fetch_add(read, Ordering::AcqRel) + read;
+            if total >= HANDSHAKE_BYTES {
+                self.established = true;
+                self.activity.established.notify_one();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for WatchedIo<IO> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
