@@ -1,8 +1,8 @@
-//! A gRPC gateway for Microsoft Graph's incidentTask: executeResponseAction.
-
+//! incidentgate
 pub mod app;
 pub mod authorization;
 pub mod call;
+pub mod cli;
 pub mod command;
 pub mod config;
 pub mod credentials;

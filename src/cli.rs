@@ -1,0 +1,85 @@
+//! The command line.
+
+mod check;
+mod execute;
+mod health;
+mod interrupt;
+mod peer;
+mod report;
+mod sandbox;
+mod serve;
+mod settings;
+
+use std::{
+    future::Future,
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+/// The configuration or the command line is wrong (`EX_USAGE` of sysexits.h).
+const USAGE: u8 = 64;
+/// The program could not do what it was asked for.
+const FAILURE: u8 = 1;
+
+/// A gRPC gateway for Microsoft Graph's incidentTask: executeResponseAction.
+///
+/// After every call the caller knows whether the action was started: yes, no, or
+/// unknown, never a guess. And the gateway never starts it twice by itself.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Serve(serve::Serve),
+    /// Start the response action of one incident task.
+    Execute(execute::Execute),
+    /// Run the simulator of Microsoft Graph alone.
+    Sandbox(sandbox::RunSandbox),
+    /// Show the effective configuration, or every mistake in it.
+    Check(check::Check),
+    /// Ask whether a gateway takes calls, for container probes.
+    Health(health::CheckHealth),
+}
+
+impl Cli {
+    /// Carries the command out.
+    pub fn run(self) -> ExitCode {
+        match self.command {
+            Command::Serve(command) => command.run(),
+            Command::Execute(command) => in_runtime(command.run()),
+            Command::Sandbox(command) => in_runtime(command.run()),
+            Command::Check(command) => command.run(),
+            Command::Health(command) => in_runtime(command.run()),
+        }
+    }
+}
+
+/// Runs a command that needs no more than one thread.
+fn in_runtime(command: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime.block_on(command),
+        Err(error) => fail(FAILURE, &error.into()),
+    }
+}
+
+/// Prints a line, or more, of the command's result.
+fn print(text: impl std::fmt::Display) {
+    // A reader that has gone away (`| head`) is no failure of the command.
+    drop(writeln!(io::stdout().lock(), "{text}"));
+}
+
+/// Prints the error with its causes, and gives the exit code.
+fn fail(code: u8, error: &anyhow::Error) -> ExitCode {
+    drop(writeln!(io::stderr().lock(), "incidentgate: {error:#}"));
+    ExitCode::from(code)
+}

@@ -1,0 +1,202 @@
+//! What `execute` prints: the outcome first, then what it rests on, then what to do.
+
+use std::{collections::BTreeMap, fmt, process::ExitCode};
+
+use serde::Serialize;
+use tonic::Status;
+use tonic_types::StatusExt as _;
+
+use crate::{pb, rpc::status::code_name};
+
+/// One answered call.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Report {
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirmation: Option<&'static str>,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    graph_request_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_request_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    provider_warnings: Vec<String>,
+    next: String,
+}
+
+/// Whether the action was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum Outcome {
+    Started,
+    AlreadyStarted,
+    NotStarted,
+    Unknown,
+}
+
+// === impl Report ===
+
+impl Report {
+    /// The gateway answered OK.
+    pub(super) fn started(response: pb::ExecuteResponseActionResponse) -> Self {
+        let confirmation = match response.confirmation() {
+            pb::ExecutionConfirmation::Accepted => "ACCEPTED",
+            pb::ExecutionConfirmation::Observed => "OBSERVED",
+            pb::ExecutionConfirmation::Unspecified => "UNSPECIFIED",
+        };
+        Self {
+            outcome: Outcome::Started,
+            confirmation: Some(confirmation),
+            code: "OK",
+            reason: None,
+            domain: None,
+            message: String::new(),
+            graph_request_id: Some(response.graph_request_id).filter(|id| !id.is_empty()),
+            client_request_id: Some(response.client_request_id),
+            retry_after_ms: None,
+            metadata: BTreeMap::from([("attempts".to_owned(), response.attempts.to_string())]),
+            provider_warnings: response
+                .provider_warnings
+                .into_iter()
+                .map(|warning| {
+                    format!(
+                        "{}/{}: {}",
+                        warning.vendor, warning.provider, warning.status_code
+                    )
+                })
+                .collect(),
+            next: "follow the task's actionStatus in Microsoft Defender or Graph".to_owned(),
+        }
+    }
+
+    /// The gateway, or something before it, answered an error.
+    pub(super) fn failed(status: &Status) -> Self {
+        let details = status.get_error_details();
+        let info = details.error_info();
+        let metadata: BTreeMap<_, _> = info
+            .map(|info| info.metadata.clone().into_iter().collect())
+            .unwrap_or_default();
+        let outcome = match metadata.get("actionOutcome").map(String::as_str) {
+            Some("NOT_STARTED") => Outcome::NotStarted,
+            Some("ALREADY_STARTED") => Outcome::AlreadyStarted,
+            // Whoever gave no outcome (a proxy, a lost connection) does not know it.
+            _ => Outcome::Unknown,
+        };
+        let retry_after = details.retry_info().and_then(|retry| retry.retry_delay);
+        let retry_after_ms =
+            retry_after.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
+        Self {
+            outcome,
+            confirmation: None,
+            code: code_name(status.code()),
+            reason: info.map(|info| info.reason.clone()),
+            domain: info.map(|info| info.domain.clone()),
+            message: status.message().to_owned(),
+            graph_request_id: metadata.get("graphRequestId").cloned(),
+            client_request_id: metadata.get("clientRequestId").cloned(),
+            retry_after_ms,
+            metadata,
+            provider_warnings: Vec::new(),
+            next: next_step(outcome, retry_after_ms).into_owned(),
+        }
+    }
+
+    /// There was no connection to the gateway, so nothing was sent.
+    pub(super) fn unreachable(error: &anyhow::Error) -> Self {
+        Self {
+            outcome: Outcome::NotStarted,
+            confirmation: None,
+            code: "UNAVAILABLE",
+            reason: None,
+            domain: None,
+            message: format!("{error:#}"),
+            graph_request_id: None,
+            client_request_id: None,
+            retry_after_ms: None,
+            metadata: BTreeMap::new(),
+            provider_warnings: Vec::new(),
+            next: "start the gateway, or name another one by --endpoint".to_owned(),
+        }
+    }
+
+    /// One JSON object.
+    pub(super) fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// 0 only when the action was started by this call.
+    pub(super) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self.outcome {
+            Outcome::Started => 0,
+            Outcome::NotStarted => 1,
+            Outcome::AlreadyStarted => 3,
+            Outcome::Unknown => 4,
+        })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.outcome {
+            Outcome::Started => "STARTED: the action was started",
+            Outcome::AlreadyStarted => "ALREADY_STARTED: not by this call, but before",
+            Outcome::NotStarted => "NOT_STARTED: the action was not started",
+            Outcome::Unknown => "UNKNOWN: the action may have been started",
+        })?;
+        let reason = match (&self.reason, &self.domain) {
+            (Some(reason), Some(domain)) => Some(format!("{reason} ({domain})")),
+            _ => None,
+        };
+        let lines = [
+            ("confirmation", self.confirmation),
+            ("code", Some(self.code)),
+            ("reason", reason.as_deref()),
+            (
+                "message",
+                Some(self.message.as_str()).filter(|text| !text.is_empty()),
+            ),
+            ("Graph request-id", self.graph_request_id.as_deref()),
+            ("client-request-id", self.client_request_id.as_deref()),
+            (
+                "attempts",
+                self.metadata.get("attempts").map(String::as_str),
+            ),
+        ];
+        for (label, value) in lines {
+            if let Some(value) = value {
+                write!(f, "\n  {label:<18} {value}")?;
+            }
+        }
+        for warning in &self.provider_warnings {
+            write!(f, "\n  {:<18} {warning}", "provider warning")?;
+        }
+        write!(f, "\n  {:<18} {}", "next", self.next)
+    }
+}
+
+fn next_step(outcome: Outcome, retry_after_ms: Option<u64>) -> std::borrow::Cow<'static, str> {
+    match (outcome, retry_after_ms) {
+        (Outcome::NotStarted, Some(ms)) => {
+            let wait = humantime::format_duration(std::time::Duration::from_millis(ms));
+            format!("send the same call again in {wait} or later").into()
+        }
+        (Outcome::NotStarted, None) => "mend the cause; the same call will fail again".into(),
+        (Outcome::AlreadyStarted | Outcome::Started, _) => {
+            "look at the task's actionStatus; there is nothing to send again".into()
+        }
+        (Outcome::Unknown, _) => {
+            "look at the task's actionStatus before you send the call again".into()
+        }
+    }
+}

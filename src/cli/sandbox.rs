@@ -1,0 +1,75 @@
+//! `incidentgate sandbox`
+
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use tokio::net::TcpListener;
+
+use super::{FAILURE, fail, interrupt::shutdown_on_signals, print};
+use crate::sandbox::{Dialect, Options, Sandbox};
+
+/// Runs the simulator of Microsoft Graph until a signal. It forgets everything when
+/// it stops.
+#[derive(Debug, Args)]
+pub(super) struct RunSandbox {
+    /// Address to listen on; it has no authentication, so keep it on loopback.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Which version of Microsoft's page the refusals are worded after.
+    #[arg(long, value_enum, default_value_t = Wording::Draft)]
+    dialect: Wording,
+    /// How long an action runs once it was started.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
+    step: Duration,
+    /// What random faults are drawn from: the same seed gives the same faults.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Wording {
+    /// `UnsupportedActionType`, `ActionAlreadyInProgress`.
+    Draft,
+    /// `BadRequest` with "Currently … is not supported".
+    Published,
+}
+
+impl RunSandbox {
+    pub(super) async fn run(self) -> ExitCode {
+        match self.serve().await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(FAILURE, &error),
+        }
+    }
+
+    async fn serve(self) -> anyhow::Result<()> {
+        let shutdown = shutdown_on_signals()?;
+        let listener = TcpListener::bind(self.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", self.listen))?;
+        let options = Options {
+            dialect: match self.dialect {
+                Wording::Draft => Dialect::Draft,
+                Wording::Published => Dialect::Published,
+            },
+            step: self.step,
+            seed: self.seed,
+            ..Options::default()
+        };
+        let sandbox = Sandbox::start(listener, options).await?;
+        print(format_args!(
+            "sandbox of Microsoft Graph at {}\n\
+             token: any, for example {}\n\
+             tasks: 213213 isolateDevice; 213214 text (unsupported); 213215 already in progress; 213216 will fail\n\
+             control and journal: http://{}/sandbox/tasks, http://{}/sandbox/journal",
+            sandbox.graph_url(),
+            sandbox.token(),
+            sandbox.addr(),
+            sandbox.addr(),
+        ));
+        shutdown.graceful.cancelled().await;
+        sandbox.shutdown().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,152 @@
+//! `incidentgate serve`
+
+use std::{
+    io::{self, IsTerminal as _},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+use tokio::net::TcpListener;
+
+use super::{FAILURE, USAGE, fail, interrupt::shutdown_on_signals, settings::Settings};
+use crate::{
+    app,
+    authorization::{Authorization, TokenOwner},
+    config::{Config, CredentialsMode, GraphUrl, LogFormat},
+    credentials::Credentials,
+    sandbox::{self, Sandbox},
+    telemetry::{self, LogOptions, Telemetry},
+};
+
+/// The last spans and metrics have this long to leave; a dead collector cannot
+/// hold the exit up for longer.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Runs the gateway until SIGTERM or SIGINT, then drains; a second signal stops it
+/// at once.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> ExitCode {
+        // Before a runtime or a port exists.
+        let config = match self.settings.load() {
+            Ok(loaded) => loaded.config,
+            Err(mistakes) => return fail(USAGE, &mistakes.into()),
+        };
+        let runtime = match tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+        {
+            Ok(runtime) => runtime,
+            Err(error) => return fail(FAILURE, &error.into()),
+        };
+        let lookup = |name: &str| std::env::var(name).ok();
+        let telemetry = {
+            // The OTLP exporter over gRPC lives in the runtime.
+            let _inside = runtime.enter();
+            Telemetry::init(
+                telemetry::Settings::from_environment(lookup),
+                log_options(&config, lookup),
+            )
+        };
+        for warning in telemetry.warnings() {
+            tracing::warn!("{warning}");
+        }
+        let served = runtime.block_on(serve(config, &telemetry));
+        if !telemetry.shutdown(FLUSH) {
+            tracing::warn!("the last telemetry did not reach the collector");
+        }
+        runtime.shutdown_background();
+        match served {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(FAILURE, &error),
+        }
+    }
+}
+
+async fn serve(mut config: Config, telemetry: &Telemetry) -> anyhow::Result<()> {
+    let shutdown = shutdown_on_signals()?;
+    let sandbox = match config.credentials.mode {
+        _ if config.graph.url.is_some() => None,
+        CredentialsMode::Sandbox | CredentialsMode::Passthrough => {
+            Some(start_sandbox(&mut config).await?)
+        }
+    };
+    let credentials = match (config.credentials.mode, &sandbox) {
+        (CredentialsMode::Sandbox, Some(sandbox)) => Credentials::Fixed(
+            Authorization::bearer(sandbox.token(), TokenOwner::Gateway)
+                .context("the sandbox's token is not a token")?,
+        ),
+        (CredentialsMode::Passthrough | CredentialsMode::Sandbox, _) => Credentials::Passthrough,
+    };
+    let listener = TcpListener::bind(config.server.listen)
+        .await
+        .with_context(|| format!("cannot listen on {} (server.listen)", config.server.listen))?;
+    announce(&config, &credentials, &listener, sandbox.as_ref())?;
+    app::run(
+        &config,
+        credentials,
+        listener,
+        telemetry.propagator(),
+        telemetry.metrics(),
+        shutdown,
+    )
+    .await?;
+    if let Some(sandbox) = sandbox {
+        sandbox.shutdown().await;
+    }
+    Ok(())
+}
+
+/// Starts the embedded Graph and points the gateway to it.
+async fn start_sandbox(config: &mut Config) -> anyhow::Result<Sandbox> {
+    let listen = config.sandbox.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("the sandbox cannot listen on {listen} (sandbox.listen)"))?;
+    let sandbox = Sandbox::start(listener, sandbox::Options::default()).await?;
+    config.graph.url = GraphUrl::parse(&sandbox.graph_url());
+    Ok(sandbox)
+}
+
+/// One line that says what listens where, in front of which Graph, as whom and for whom.
+fn announce(
+    config: &Config,
+    credentials: &Credentials,
+    listener: &TcpListener,
+    sandbox: Option<&Sandbox>,
+) -> anyhow::Result<()> {
+    tracing::info!(
+        listen = %listener.local_addr()?,
+        graph = config.graph.url.as_ref().map(GraphUrl::as_str),
+        credentials = match credentials {
+            Credentials::Passthrough => "passthrough (each caller's own bearer token)",
+            Credentials::Fixed(_) => "sandbox",
+        },
+        callers = "any",
+        version = env!("CARGO_PKG_VERSION"),
+        "incidentgate serves",
+    );
+    if sandbox.is_some() {
+        tracing::info!(
+            "sandbox: no real device is touched; first call: incidentgate execute 213213"
+        );
+    }
+    Ok(())
+}
+
+fn log_options(config: &Config, lookup: impl Fn(&str) -> Option<String>) -> LogOptions {
+    let filter = &config.log.filter;
+    let is_terminal = match config.log.format {
+        LogFormat::Auto => io::stderr().is_terminal(),
+        LogFormat::Human => true,
+        LogFormat::Json => false,
+    };
+    LogOptions::for_stderr(filter, is_terminal, lookup)
+}

@@ -1,0 +1,4 @@
+//! The gateway from outside: real sockets, real clients, the sandbox as Graph.
+
+mod smoke;
+mod support;

@@ -1,0 +1,293 @@
+//! The fixture.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use incidentgate::{
+    app,
+    authorization::{Authorization, TokenOwner},
+    config::{Config, Flag, GraphUrl, Preset, Sources},
+    credentials::Credentials,
+    pb::{
+        ExecuteResponseActionRequest, ExecuteResponseActionResponse,
+        health::health_client::HealthClient,
+        incident_task_service_client::IncidentTaskServiceClient,
+    },
+    sandbox::{Options, Sandbox},
+    server::Shutdown,
+    telemetry::{self, LogFormat, LogOptions, Metrics, Propagator},
+};
+use opentelemetry::{metrics::MeterProvider as _, trace::TracerProvider as _};
+use opentelemetry_sdk::{
+    metrics::{InMemoryMetricExporter, SdkMeterProvider, data::ResourceMetrics},
+    trace::{InMemorySpanExporter, SdkTracerProvider, SpanData},
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tonic::{Request, Status, transport::Channel};
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::within;
+
+/// The bearer token that test callers send.
+pub(crate) const TOKEN: &str = "caller-token-marked-as-secret";
+
+/// What a test changes in the defaults.
+pub(crate) struct GatewayBuilder {
+    flags: Vec<Flag>,
+    credentials: Credentials,
+    sandbox: Options,
+    graph_url: Option<String>,
+    log_filter: &'static str,
+}
+
+/// A running gateway with everything that can be looked at from outside.
+pub(crate) struct Gateway {
+    pub(crate) addr: SocketAddr,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) shutdown: Shutdown,
+    running: Option<JoinHandle<anyhow::Result<()>>>,
+    tracers: SdkTracerProvider,
+    spans: InMemorySpanExporter,
+    meters: SdkMeterProvider,
+    metrics: InMemoryMetricExporter,
+    logs: Lines,
+    _subscriber: DefaultGuard,
+}
+
+/// A log that is kept.
+#[derive(Debug, Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+// === impl GatewayBuilder ===
+
+impl GatewayBuilder {
+    /// Sets a key of the configuration.
+    pub(crate) fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.flags.push(Flag {
+            key,
+            name: "test",
+            value: value.into(),
+        });
+        self
+    }
+
+    /// The gateway has a token of its own.
+    pub(crate) fn with_own_token(mut self) -> Self {
+        let own = Authorization::bearer("gateway-token-marked-as-secret", TokenOwner::Gateway);
+        self.credentials = Credentials::Fixed(own.unwrap());
+        self
+    }
+
+    /// Another Graph than the sandbox, as `http://127.0.0.1:PORT/beta`.
+    pub(crate) fn with_graph(mut self, url: impl Into<String>) -> Self {
+        self.graph_url = Some(url.into());
+        self
+    }
+
+    pub(crate) fn with_sandbox(mut self, options: Options) -> Self {
+        self.sandbox = options;
+        self
+    }
+
+    pub(crate) fn with_log_filter(mut self, filter: &'static str) -> Self {
+        self.log_filter = filter;
+        self
+    }
+
+    pub(crate) async fn start(mut self) -> Gateway {
+        let sandbox = Sandbox::start(listener().await, self.sandbox)
+            .await
+            .unwrap();
+        let url = self.graph_url.unwrap_or_else(|| sandbox.graph_url());
+        // A stray variable of the machine's must not change a test, hence no environment.
+        self.flags.push(Flag {
+            key: "graph.url",
+            name: "test",
+            value: url,
+        });
+        let mut config = Config::load(Sources {
+            preset: Preset::Production,
+            flags: self.flags,
+            ..Sources::default()
+        })
+        .unwrap()
+        .config;
+        config.graph.url = config
+            .graph
+            .url
+            .map(|url| GraphUrl::parse(url.as_str()).unwrap());
+
+        let spans = InMemorySpanExporter::default();
+        let tracers = SdkTracerProvider::builder()
+            .with_simple_exporter(spans.clone())
+            .build();
+        let metrics = InMemoryMetricExporter::default();
+        let meters = SdkMeterProvider::builder()
+            .with_periodic_exporter(metrics.clone())
+            .build();
+        let logs = Lines::default();
+        let subscriber = telemetry::subscriber(
+            tracers.tracer("incidentgate"),
+            LogOptions::new(self.log_filter, LogFormat::Json),
+            logs.clone(),
+        );
+        let guard = tracing::subscriber::set_default(subscriber);
+
+        let listener = listener().await;
+        let addr = listener.local_addr().unwrap();
+        let shutdown = Shutdown::default();
+        let running = tokio::spawn({
+            let shutdown = shutdown.clone();
+            let meter = meters.meter("incidentgate");
+            async move {
+                app::run(
+                    &config,
+                    self.credentials,
+                    listener,
+                    Propagator::default(),
+                    Metrics::new(&meter),
+                    shutdown,
+                )
+                .await
+            }
+        });
+        Gateway {
+            addr,
+            sandbox,
+            shutdown,
+            running: Some(running),
+            tracers,
+            spans,
+            meters,
+            metrics,
+            logs,
+            _subscriber: guard,
+        }
+    }
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    /// Callers bring their own token; everything else is the default, but for a
+    /// drain without delay.
+    pub(crate) fn builder() -> GatewayBuilder {
+        GatewayBuilder {
+            flags: Vec::new(),
+            credentials: Credentials::Passthrough,
+            sandbox: Options::default(),
+            graph_url: None,
+            log_filter: "debug",
+        }
+        .with("drain.delay", "0s")
+    }
+
+    pub(crate) async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    pub(crate) async fn channel(&self) -> Channel {
+        Channel::from_shared(format!("http://{}", self.addr))
+            .unwrap()
+            .connect()
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn client(&self) -> IncidentTaskServiceClient<Channel> {
+        IncidentTaskServiceClient::new(self.channel().await)
+    }
+
+    pub(crate) async fn health(&self) -> HealthClient<Channel> {
+        HealthClient::new(self.channel().await)
+    }
+
+    /// One call with a token, on a connection of its own.
+    pub(crate) async fn execute(&self, id: &str) -> Result<ExecuteResponseActionResponse, Status> {
+        let mut client = self.client().await;
+        within(client.execute_response_action(request(id)))
+            .await
+            .map(tonic::Response::into_inner)
+    }
+
+    /// Every span that has ended so far.
+    pub(crate) fn spans(&self) -> Vec<SpanData> {
+        self.tracers.force_flush().unwrap();
+        self.spans.get_finished_spans().unwrap()
+    }
+
+    /// The newest state of every metric.
+    pub(crate) fn metrics(&self) -> ResourceMetrics {
+        self.meters.force_flush().unwrap();
+        self.metrics
+            .get_finished_metrics()
+            .unwrap()
+            .pop()
+            .expect("metrics are exported")
+    }
+
+    /// The log as JSON lines.
+    pub(crate) fn logs(&self) -> Vec<serde_json::Value> {
+        self.log_text()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// The log as it was written.
+    pub(crate) fn log_text(&self) -> String {
+        String::from_utf8(self.logs.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// Drains and waits for the end; a panic or an error of the gateway's is the test's.
+    pub(crate) async fn stop(&mut self) {
+        self.shutdown.graceful.cancel();
+        self.stopped().await;
+    }
+
+    /// Waits for the end without asking for it.
+    pub(crate) async fn stopped(&mut self) {
+        let running = self.running.take().expect("stopped twice");
+        within(running).await.unwrap().unwrap();
+    }
+}
+
+/// A request for `id` with the caller's token.
+pub(crate) fn request(id: &str) -> Request<ExecuteResponseActionRequest> {
+    let mut request = Request::new(ExecuteResponseActionRequest {
+        incident_task_id: id.to_owned(),
+        client_request_id: String::new(),
+    });
+    let token = format!("Bearer {TOKEN}").parse().unwrap();
+    request.metadata_mut().insert("authorization", token);
+    request
+}
+
+async fn listener() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+// === impl Lines ===
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}

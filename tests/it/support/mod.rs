@@ -1,0 +1,26 @@
+//! A gateway in front of a sandbox, both in this process, on ports of their own.
+
+mod details;
+mod gateway;
+mod raw;
+
+use std::{future::Future, time::Duration};
+
+pub(crate) use details::{Answer, answer};
+pub(crate) use gateway::{Gateway, GatewayBuilder, TOKEN};
+pub(crate) use raw::RawCall;
+
+/// No promise of the gateway takes longer than this in a test.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for what must happen.
+#[track_caller]
+pub(crate) fn within<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    let caller = std::panic::Location::caller();
+    async move {
+        match tokio::time::timeout(PATIENCE, future).await {
+            Ok(output) => output,
+            Err(_) => panic!("{caller}: did not happen within {PATIENCE:?}"),
+        }
+    }
+}
