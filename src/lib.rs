@@ -1,4 +1,34 @@
-//! incidentgate
+//! A gRPC gateway in front of one Microsoft Graph action:
+//! `POST {graph}/security/incidentTasks/{incidentTaskId}/executeResponseAction`.
+//!
+//! One promise: **after every call the caller knows whether the action was started
+//! (yes, no, or unknown, never a guess), and the gateway never starts it twice by
+//! itself.**
+//!
+//! # One call, file by file
+//!
+//! | step | where | what |
+//! |---|---|---|
+//! | 1 | [`server`] `listener`, `connection` | a connection is accepted and lives within its limits |
+//! | 2 | [`server`] `front`, `observation` | is it gRPC? span and metrics begin; draining? |
+//! | 3 | [`server`] `grpc_timeout`, [`deadline`] | until when it must be answered |
+//! | 4 | [`credentials`] | as whom Graph is called |
+//! | 5 | [`rpc`] `validate`, [`command`] | the message becomes a command, or all its faults at once |
+//! | 6 | [`call`] | the spine: attempt, decide, and what happens when the caller leaves |
+//! | 7 | [`graph`] `client`, `departure` | one POST, and whether it may have left |
+//! | 8 | [`graph`] `classify` | what came back is a success or a [`failure`] |
+//! | 9 | [`retry`] | what to do about a failure: a pure decision |
+//! | 10 | [`rpc`] `status`, `table` | a failure becomes a rich status within a byte budget |
+//! | 11 | [`server`] `reply` | an unknown outcome is encoded so that no mesh replays it |
+//!
+//! Around it: [`config`] is validated before a port is opened, [`app`] builds
+//! everything, [`cli`] has the commands, [`telemetry`] the names, spans, metrics and
+//! logs, and [`sandbox`] is a Graph that misbehaves on demand and knows nobody.
+//!
+//! Imports run one way: `cli` → `app` → `server`, `rpc` → `call` → `graph`, `retry` →
+//! `failure`. Only `rpc`, `server`, `app` and `cli` name tonic; only `graph` names
+//! reqwest.
+
 pub mod app;
 pub mod authorization;
 pub mod call;

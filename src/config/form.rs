@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 use super::graph_url::GraphUrl;
 
@@ -146,12 +146,12 @@ pub(super) fn graph_url() -> Form<Option<GraphUrl>> {
     })
 }
 
-/// Directives of `tracing`'s `EnvFilter`, kept as text because the filter itself cannot be cloned.
+/// A level, or `target=level`, by commas; kept as text because the log's own defaults are merged into it later.
 pub(super) fn log_filter() -> Form<String> {
     Form::new(
         "log directives, such as `info` or `warn,incidentgate=debug`",
         |text| {
-            let is_filter = !text.trim().is_empty() && EnvFilter::builder().parse(text).is_ok();
+            let is_filter = !text.trim().is_empty() && text.parse::<Targets>().is_ok();
             is_filter.then(|| text.to_owned())
         },
     )

@@ -169,7 +169,7 @@ settings! {
     log: Log {
         /// Form of a line; `auto` is `human` on a terminal and `json` elsewhere.
         format: LogFormat = "auto", choice(LogFormat::CHOICES);
-        /// What is logged, as directives of `tracing`'s `EnvFilter`.
+        /// What is logged: a level, or `target=level`, by commas.
         filter: String = "info", log_filter();
     }
 

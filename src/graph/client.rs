@@ -226,10 +226,14 @@ impl Exchange {
 }
 
 /// Reads the answer and classifies it.
-async fn exchange(response: Response, authorization: &Authorization, until: Instant) -> Exchange {
+async fn exchange(
+    mut response: Response,
+    authorization: &Authorization,
+    until: Instant,
+) -> Exchange {
     let status = response.status();
     let version = response.version();
-    let headers = response.headers().clone();
+    let headers = std::mem::take(response.headers_mut());
     let CappedBody { bytes, end } = if status == StatusCode::NO_CONTENT {
         CappedBody::empty()
     } else {

@@ -6,7 +6,7 @@ use super::*;
 fn the_effective_configuration_can_be_loaded_again() {
     for preset in [Preset::Production, Preset::Sandbox] {
         let set = [
-            ("log.filter", "info,incidentgate[{a=\"b\"}]=debug"),
+            ("graph.ca_file", "/etc/\"odd\" name/ca.pem"),
             ("server.reflection", "false"),
         ];
         let loaded = Config::load(Sources {
