@@ -20,39 +20,63 @@ use crate::{
     telemetry::{Metrics, Propagator},
 };
 
-/// Serves on `listener` until `shutdown`, then drains. Everything that a call needs
-/// is built before the first connection is accepted; what cannot be built is the error.
-pub async fn run(
-    config: &Config,
-    credentials: Credentials,
-    listener: TcpListener,
-    propagator: Propagator,
-    metrics: Metrics,
-    shutdown: Shutdown,
-) -> anyhow::Result<()> {
-    let lifecycle = Lifecycle::default();
-    let graph = GraphClient::new(graph_options(config)?, propagator.clone(), metrics.clone())?;
-    let calls = Calls::new(graph, lifecycle.calls().clone(), metrics.clone());
-    let health = Health::new(lifecycle.closing().clone());
-    let front = Front::new(
-        routes(
+/// A gateway that is ready to serve: whatever can be wrong with its configuration
+/// has been found, and no port is open yet.
+#[derive(Debug)]
+pub struct App {
+    front: Front,
+    health: Health,
+    lifecycle: Lifecycle,
+    times: DrainTimes,
+}
+
+impl App {
+    /// Builds everything that a call needs; what cannot be built is the error.
+    pub fn build(
+        config: &Config,
+        credentials: Credentials,
+        propagator: Propagator,
+        metrics: Metrics,
+    ) -> anyhow::Result<Self> {
+        let lifecycle = Lifecycle::default();
+        let graph = GraphClient::new(graph_options(config)?, propagator.clone(), metrics.clone())?;
+        let calls = Calls::new(graph, lifecycle.calls().clone(), metrics.clone());
+        let health = Health::new(lifecycle.closing().clone());
+        let routes = routes(
             IncidentTasks::new(calls, credentials),
             health.clone(),
             config.server.reflection,
-        )?,
-        limits(config),
-        lifecycle.clone(),
-        propagator,
-        metrics,
-    );
-    let times = DrainTimes {
-        delay: config.drain.delay,
-        timeout: config.drain.timeout,
-    };
-    let serving = tokio::spawn(server::serve(listener, Arc::new(front), lifecycle.clone()));
-    health.start_serving();
-    lifecycle.drain(&health, times, shutdown).await;
-    serving.await.context("the accept loop ended by a panic")
+        )?;
+        Ok(Self {
+            front: Front::new(
+                routes,
+                limits(config),
+                lifecycle.clone(),
+                propagator,
+                metrics,
+            ),
+            health,
+            lifecycle,
+            times: DrainTimes {
+                delay: config.drain.delay,
+                timeout: config.drain.timeout,
+            },
+        })
+    }
+
+    /// Serves on `listener` until `shutdown`, then drains.
+    pub async fn run(self, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
+        let Self {
+            front,
+            health,
+            lifecycle,
+            times,
+        } = self;
+        let serving = tokio::spawn(server::serve(listener, Arc::new(front), lifecycle.clone()));
+        health.start_serving();
+        lifecycle.drain(&health, times, shutdown).await;
+        serving.await.context("the accept loop ended by a panic")
+    }
 }
 
 fn routes(tasks: IncidentTasks, health: Health, reflection: bool) -> anyhow::Result<Routes> {

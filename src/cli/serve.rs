@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use super::{FAILURE, USAGE, fail, interrupt::shutdown_on_signals, settings::Settings};
 use crate::{
-    app,
+    app::App,
     authorization::{Authorization, TokenOwner},
     config::{Config, CredentialsMode, GraphUrl, LogFormat},
     credentials::Credentials,
@@ -85,19 +85,18 @@ async fn serve(mut config: Config, telemetry: &Telemetry) -> anyhow::Result<()> 
         ),
         (CredentialsMode::Passthrough | CredentialsMode::Sandbox, _) => Credentials::Passthrough,
     };
+    // Whatever is wrong shows before the port is open.
+    let app = App::build(
+        &config,
+        credentials.clone(),
+        telemetry.propagator(),
+        telemetry.metrics(),
+    )?;
     let listener = TcpListener::bind(config.server.listen)
         .await
         .with_context(|| format!("cannot listen on {} (server.listen)", config.server.listen))?;
     announce(&config, &credentials, &listener, sandbox.as_ref())?;
-    app::run(
-        &config,
-        credentials,
-        listener,
-        telemetry.propagator(),
-        telemetry.metrics(),
-        shutdown,
-    )
-    .await?;
+    app.run(listener, shutdown).await?;
     if let Some(sandbox) = sandbox {
         sandbox.shutdown().await;
     }

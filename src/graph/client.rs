@@ -99,7 +99,9 @@ pub enum BuildError {
     #[error("graph.ca_file holds no readable PEM certificates")]
     ExtraRoots(#[source] reqwest::Error),
     /// TLS could not be set up.
-    #[error("the HTTP client could not be set up")]
+    #[error(
+        "no TLS client could be set up; install the system's CA certificates (ca-certificates) or name a bundle by graph.ca_file"
+    )]
     Client(#[source] reqwest::Error),
 }
 
@@ -291,8 +293,9 @@ fn http_client(options: GraphOptions, plaintext: bool) -> Result<Client, BuildEr
         .http2_keep_alive_interval(PING_INTERVAL)
         .http2_keep_alive_timeout(PING_TIMEOUT);
     if plaintext {
-        // Plain http is for loopback only, and loopback is never behind a proxy.
-        builder = builder.no_proxy();
+        // Plain http is for loopback only: never behind a proxy, and it needs no
+        // certificates, which a minimal container may not have.
+        builder = builder.no_proxy().tls_certs_only([]);
     }
     if options.http2_prior_knowledge {
         builder = builder.http2_prior_knowledge();

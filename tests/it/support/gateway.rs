@@ -7,7 +7,7 @@ use std::{
 };
 
 use incidentgate::{
-    app,
+    app::App,
     authorization::{Authorization, TokenOwner},
     config::{Config, Flag, GraphUrl, Preset, Sources},
     credentials::Credentials,
@@ -140,21 +140,14 @@ impl GatewayBuilder {
         let listener = listener().await;
         let addr = listener.local_addr().unwrap();
         let shutdown = Shutdown::default();
-        let running = tokio::spawn({
-            let shutdown = shutdown.clone();
-            let meter = meters.meter("incidentgate");
-            async move {
-                app::run(
-                    &config,
-                    self.credentials,
-                    listener,
-                    Propagator::default(),
-                    Metrics::new(&meter),
-                    shutdown,
-                )
-                .await
-            }
-        });
+        let app = App::build(
+            &config,
+            self.credentials,
+            Propagator::default(),
+            Metrics::new(&meters.meter("incidentgate")),
+        )
+        .unwrap();
+        let running = tokio::spawn(app.run(listener, shutdown.clone()));
         Gateway {
             addr,
             sandbox,
