@@ -69,6 +69,11 @@ impl ClientRequestId {
         }
     }
 
+    /// The GUID as an owned text.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+
     /// The GUID in the caller's spelling.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -15,18 +15,19 @@ pub(super) fn command(message: pb::ExecuteResponseActionRequest) -> Result<Comma
             task_id,
             client_request_id,
         }),
-        (task_id, client_request_id) => Err(Failure::invalid_request(
-            [
-                task_id.err().map(|why| ("incident_task_id", why)),
-                client_request_id
-                    .err()
-                    .map(|why| ("client_request_id", why)),
+        (task_id, client_request_id) => {
+            let known_id = client_request_id.as_ref().ok().cloned();
+            let violations = [
+                ("incident_task_id", task_id.err()),
+                ("client_request_id", client_request_id.err()),
             ]
             .into_iter()
-            .flatten()
-            .map(|(field, description)| Violation { field, description })
-            .collect(),
-        )),
+            .filter_map(|(field, wrong)| wrong.map(|description| Violation { field, description }))
+            .collect();
+            let mut failure = Failure::invalid_request(violations);
+            failure.client_request_id = known_id.map(ClientRequestId::into_string);
+            Err(failure)
+        }
     }
 }
 
@@ -41,6 +42,7 @@ mod tests {
             client_request_id: "x".to_owned(),
         })
         .unwrap_err();
+        assert_eq!(failure.client_request_id, None);
         let fields: Vec<_> = failure.violations.iter().map(|found| found.field).collect();
         assert_eq!(fields, ["incident_task_id", "client_request_id"]);
         assert!(
@@ -52,11 +54,14 @@ mod tests {
 
     #[test]
     fn one_bad_field_is_enough_to_refuse() {
+        let id = "a2f0b4a6-7d3c-4c5e-9a52-0f6f2f6d9d11";
         let failure = command(pb::ExecuteResponseActionRequest {
-            incident_task_id: "213213".to_owned(),
-            client_request_id: "x".to_owned(),
+            incident_task_id: "..".to_owned(),
+            client_request_id: id.to_owned(),
         })
         .unwrap_err();
         assert_eq!(failure.violations.len(), 1);
+        // The caller's good id still marks the refusal.
+        assert_eq!(failure.client_request_id.as_deref(), Some(id));
     }
 }
