@@ -66,16 +66,19 @@ impl Calls {
     ) -> Result<Done, Failure> {
         let command = Arc::new(command);
         let mut attempts = 0;
+        // An attempt that finds no connection sends nothing, but it was one.
+        let mut tries = 0;
         loop {
             let now = Instant::now();
             if deadline.has_passed(now) {
                 return Err(before_send(&command, attempts));
             }
+            tries += 1;
             let departure = Departure::default();
             let attempt = self.graph.clone().attempt(Attempt {
                 command: Arc::clone(&command),
                 authorization: authorization.clone(),
-                number: attempts + 1,
+                number: tries,
                 departure: departure.clone(),
                 parent: span.clone(),
             });
@@ -99,7 +102,7 @@ impl Calls {
             let remaining = deadline
                 .answer_by()
                 .saturating_duration_since(Instant::now());
-            match self.policy.decide(&failure, attempts, remaining) {
+            match self.policy.decide(&failure, tries, remaining) {
                 Next::Stop => return Err(failure),
                 Next::Wait(delay) => sleep(delay).await,
             }
