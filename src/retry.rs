@@ -7,7 +7,7 @@ use crate::failure::Failure;
 /// How many attempts a call may make.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
-    /// The most POSTs for one call, at least 1.
+    /// The most tries for one call, at least 1; one that finds no connection is one.
     pub max_attempts: u32,
 }
 
