@@ -23,14 +23,17 @@ use incidentgate::{
 use opentelemetry::{metrics::MeterProvider as _, trace::TracerProvider as _};
 use opentelemetry_sdk::{
     metrics::{InMemoryMetricExporter, SdkMeterProvider, data::ResourceMetrics},
-    trace::{InMemorySpanExporter, SdkTracerProvider, SpanData},
+    trace::{SdkTracerProvider, SpanData},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::{Request, Status, transport::Channel};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::within;
+use super::{
+    observed::{Changes, SpanKeeper},
+    within,
+};
 
 /// The bearer token that test callers send.
 pub(crate) const TOKEN: &str = "caller-token-marked-as-secret";
@@ -51,7 +54,7 @@ pub(crate) struct Gateway {
     pub(crate) shutdown: Shutdown,
     running: Option<JoinHandle<anyhow::Result<()>>>,
     tracers: SdkTracerProvider,
-    spans: InMemorySpanExporter,
+    spans: SpanKeeper,
     meters: SdkMeterProvider,
     metrics: InMemoryMetricExporter,
     logs: Lines,
@@ -60,7 +63,10 @@ pub(crate) struct Gateway {
 
 /// A log that is kept.
 #[derive(Debug, Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+struct Lines {
+    text: Arc<Mutex<Vec<u8>>>,
+    changes: Changes,
+}
 
 // === impl GatewayBuilder ===
 
@@ -121,7 +127,7 @@ impl GatewayBuilder {
             .url
             .map(|url| GraphUrl::parse(url.as_str()).unwrap());
 
-        let spans = InMemorySpanExporter::default();
+        let spans = SpanKeeper::default();
         let tracers = SdkTracerProvider::builder()
             .with_simple_exporter(spans.clone())
             .build();
@@ -210,7 +216,22 @@ impl Gateway {
     /// Every span that has ended so far.
     pub(crate) fn spans(&self) -> Vec<SpanData> {
         self.tracers.force_flush().unwrap();
-        self.spans.get_finished_spans().unwrap()
+        self.spans.kept.get_finished_spans().unwrap()
+    }
+
+    /// Every span, once `count` of them have ended.
+    pub(crate) async fn wait_for_spans(&self, count: usize) -> Vec<SpanData> {
+        let look = || Some(self.spans()).filter(|spans| spans.len() >= count);
+        self.spans.changes.until(look).await
+    }
+
+    /// The first log line with this message, once it is written.
+    pub(crate) async fn wait_for_log(&self, message: &str) -> serde_json::Value {
+        let look = || {
+            let mut lines = self.logs().into_iter();
+            lines.find(|line| line["message"] == message)
+        };
+        self.logs.changes.until(look).await
     }
 
     /// The newest state of every metric.
@@ -233,7 +254,7 @@ impl Gateway {
 
     /// The log as it was written.
     pub(crate) fn log_text(&self) -> String {
-        String::from_utf8(self.logs.0.lock().unwrap().clone()).unwrap()
+        String::from_utf8(self.logs.text.lock().unwrap().clone()).unwrap()
     }
 
     /// Drains and waits for the end; a panic or an error of the gateway's is the test's.
@@ -268,7 +289,8 @@ async fn listener() -> TcpListener {
 
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        self.text.lock().unwrap().extend_from_slice(bytes);
+        self.changes.happened();
         Ok(bytes.len())
     }
 

@@ -2,13 +2,15 @@
 
 mod details;
 mod gateway;
+mod observed;
 mod raw;
 
 use std::{future::Future, time::Duration};
 
 pub(crate) use details::{Answer, answer};
-pub(crate) use gateway::{Gateway, GatewayBuilder, TOKEN};
-pub(crate) use raw::RawCall;
+pub(crate) use gateway::{Gateway, GatewayBuilder, TOKEN, request};
+pub(crate) use observed::{attributes, boundaries, points};
+pub(crate) use raw::{RawCall, frame};
 
 /// No promise of the gateway takes longer than this in a test.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -3,15 +3,18 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode};
-use incidentgate::pb::ExecuteResponseActionRequest;
+use incidentgate::pb::{ExecuteResponseActionRequest, ExecuteResponseActionResponse};
 use prost::Message as _;
 use tokio::net::TcpStream;
+use tonic::Status;
 
 use super::{Gateway, TOKEN, within};
 
 /// What came back, as it came.
 #[derive(Debug)]
 pub(crate) struct RawCall {
+    /// The port that the call came from.
+    pub(crate) port: u16,
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -47,6 +50,7 @@ impl RawCall {
     pub(crate) async fn send(gateway: &Gateway, request: Request<()>, body: Bytes) -> Self {
         within(async {
             let socket = TcpStream::connect(gateway.addr).await.unwrap();
+            let port = socket.local_addr().unwrap().port();
             let (client, connection) = h2::client::handshake(socket).await.unwrap();
             let connection = tokio::spawn(connection);
             let mut client = client.ready().await.unwrap();
@@ -66,6 +70,7 @@ impl RawCall {
             drop((client, stream, incoming));
             connection.abort();
             Self {
+                port,
                 status: head.status,
                 headers: head.headers,
                 body: collected.freeze(),
@@ -73,6 +78,20 @@ impl RawCall {
             }
         })
         .await
+    }
+
+    /// The status, from wherever it stands.
+    #[track_caller]
+    pub(crate) fn grpc_status(&self) -> Status {
+        let headers = self.trailers.as_ref().unwrap_or(&self.headers);
+        Status::from_header_map(headers).expect("a gRPC status")
+    }
+
+    /// The message of a success.
+    #[track_caller]
+    pub(crate) fn message(&self) -> ExecuteResponseActionResponse {
+        assert_eq!(self.grpc_status().code(), tonic::Code::Ok);
+        ExecuteResponseActionResponse::decode(&self.body[5..]).unwrap()
     }
 }
 
