@@ -10,6 +10,7 @@ mod challenge;
 pub mod classify;
 mod client;
 mod departure;
+mod echo;
 mod error_body;
 mod error_kind;
 mod retry_after;

@@ -20,6 +20,7 @@ use super::{
     body::{self, CappedBody},
     classify::{Reply, classify},
     departure::{Departed, Departure},
+    echo,
     span::{AttemptSpan, AttemptTelemetry, Exchange},
 };
 use crate::{
@@ -235,13 +236,14 @@ async fn exchange(
 ) -> Exchange {
     let status = response.status();
     let version = response.version();
-    let headers = std::mem::take(response.headers_mut());
+    let mut headers = std::mem::take(response.headers_mut());
+    echo::remove_from_headers(&mut headers, authorization.token());
     let CappedBody { bytes, end } = if status == StatusCode::NO_CONTENT {
         CappedBody::empty()
     } else {
         body::read(response, until).await
     };
-    let scrubbed = without_token(&bytes, authorization.token());
+    let scrubbed = echo::removed_from_body(&bytes, authorization.token());
     let result = classify(&Reply {
         status,
         headers: &headers,
@@ -267,17 +269,6 @@ fn error_type(failure: &Failure) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-/// The body without the token, should it be echoed there: what Graph says ends up
-/// in messages and logs.
-fn without_token(body: &[u8], token: &str) -> Option<Vec<u8>> {
-    if body.is_empty() || token.is_empty() {
-        return None;
-    }
-    let text = std::str::from_utf8(body).ok()?;
-    text.contains(token)
-        .then(|| text.replace(token, "[removed]").into_bytes())
 }
 
 fn http_client(options: GraphOptions, plaintext: bool) -> Result<Client, BuildError> {
@@ -327,15 +318,5 @@ mod tests {
             assert_eq!(url.path(), format!("/beta/t/{segment}/x"));
             assert_eq!(url.path_segments().unwrap().count(), 4);
         }
-    }
-
-    #[test]
-    fn a_token_that_is_echoed_is_removed() {
-        assert_eq!(
-            without_token(b"{\"m\":\"tok-1 and tok-1\"}", "tok-1").unwrap(),
-            b"{\"m\":\"[removed] and [removed]\"}"
-        );
-        assert_eq!(without_token(b"nothing", "tok-1"), None);
-        assert_eq!(without_token(b"nothing", ""), None);
     }
 }

@@ -1,0 +1,79 @@
+//! Graph's answer without the token, should Graph echo it: what Graph says ends
+//! up in messages, spans and logs.
+
+use http::{HeaderMap, HeaderName};
+
+/// Removes every header whose value holds the token.
+pub(super) fn remove_from_headers(headers: &mut HeaderMap, token: &str) {
+    if token.is_empty() {
+        return;
+    }
+    let echoing: Vec<HeaderName> = headers
+        .iter()
+        .filter(|(_, value)| holds(value.as_bytes(), token.as_bytes()))
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in echoing {
+        headers.remove(name);
+    }
+}
+
+/// The body without the token; nothing if it does not hold it.
+pub(super) fn removed_from_body(body: &[u8], token: &str) -> Option<Vec<u8>> {
+    if body.is_empty() || token.is_empty() {
+        return None;
+    }
+    let text = std::str::from_utf8(body).ok()?;
+    text.contains(token)
+        .then(|| text.replace(token, "[removed]").into_bytes())
+}
+
+/// A token is longer than nearly every value, which then costs nothing.
+fn holds(value: &[u8], token: &[u8]) -> bool {
+    value.windows(token.len()).any(|window| window == token)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_token_that_a_body_echoes_is_removed() {
+        assert_eq!(
+            removed_from_body(b"{\"m\":\"tok-1 and tok-1\"}", "tok-1").unwrap(),
+            b"{\"m\":\"[removed] and [removed]\"}"
+        );
+        assert_eq!(removed_from_body(b"nothing", "tok-1"), None);
+        assert_eq!(removed_from_body(b"nothing", ""), None);
+    }
+
+    #[test]
+    fn a_header_that_echoes_the_token_is_removed_and_no_other() {
+        let all = || {
+            let mut headers = HeaderMap::new();
+            headers.append("request-id", HeaderValue::from_static("tok-1"));
+            headers.append("warning", HeaderValue::from_static("199 - \"a/b/200/1\""));
+            headers.append(
+                "warning",
+                HeaderValue::from_static("199 - \"tok-1/b/200/1\""),
+            );
+            headers.append(
+                "x-bytes",
+                HeaderValue::from_bytes(b"\xfftok-1\xff").unwrap(),
+            );
+            headers.append("retry-after", HeaderValue::from_static("1"));
+            headers
+        };
+        let mut headers = all();
+        remove_from_headers(&mut headers, "tok-1");
+        let kept: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(kept, ["retry-after"]);
+        for token in ["", "tok-2"] {
+            let mut headers = all();
+            remove_from_headers(&mut headers, token);
+            assert_eq!(headers, all());
+        }
+    }
+}
