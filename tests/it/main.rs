@@ -2,6 +2,7 @@
 
 mod call_logs;
 mod call_metrics;
+mod leaks;
 mod smoke;
 mod spans;
 mod support;
