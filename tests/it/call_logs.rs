@@ -3,7 +3,7 @@
 use incidentgate::sandbox::{Fault, Options};
 use tonic::Code;
 
-use crate::support::{Gateway, RawCall, request, within};
+use crate::support::{Gateway, RawCall, answer, request, within};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -36,7 +36,7 @@ async fn a_failed_call_is_one_line_with_its_trace_and_span() {
             .with_log_filter("info")
             .start()
             .await;
-        RawCall::execute(&gateway, id, &[("traceparent", TRACEPARENT)]).await;
+        let call = RawCall::execute(&gateway, id, &[("traceparent", TRACEPARENT)]).await;
         let lines = gateway.logs();
         let of_call: Vec<_> = lines
             .iter()
@@ -47,6 +47,7 @@ async fn a_failed_call_is_one_line_with_its_trace_and_span() {
         assert_eq!(line["message"], "call failed");
         assert_eq!(line["level"], level);
         assert_eq!(line["code"], code);
+        assert_eq!(line["error"], answer(&call.grpc_status()).message);
         assert_eq!(line["outcome"], outcome);
         let spans = gateway.spans();
         let server = spans.last().unwrap().span_context.span_id();

@@ -1,8 +1,11 @@
 //! The gateway from outside: real sockets, real clients, the sandbox as Graph.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod call_logs;
 mod call_metrics;
 mod leaks;
+mod otlp;
 mod smoke;
 mod spans;
 mod support;

@@ -1,20 +1,19 @@
 //! Every span of every kind of call: its place in the tree, its name, kind and status, and exactly
 //! its attributes. What is not listed here must not be there.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use http::Request;
 use incidentgate::sandbox::{Entry, Fault};
-use opentelemetry::trace::{SpanKind, Status};
+use opentelemetry::trace::Status;
 use opentelemetry_sdk::trace::SpanData;
 use tonic::Code;
 
-use crate::support::{Answer, Gateway, RawCall, answer, attributes, request, within};
+use crate::support::{
+    Answer, Gateway, RawCall, TEMPLATE, Tree, answer, attributes, on_client, on_server, request,
+    within,
+};
 
 const METHOD: &str = "incidentgate.v1.IncidentTaskService/ExecuteResponseAction";
-const TEMPLATE: &str = "/security/incidentTasks/{incidentTaskId}/executeResponseAction";
-const ATTEMPT: &str = "POST /security/incidentTasks/{incidentTaskId}/executeResponseAction";
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
 const TRACEPARENT: (&str, &str) = (
@@ -22,76 +21,11 @@ const TRACEPARENT: (&str, &str) = (
     "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 );
 
-/// The spans of one call.
-struct Tree {
-    server: SpanData,
-    client: Option<SpanData>,
-}
-
-impl Tree {
-    /// The only call's spans. Checks all that the spans of every call have in common.
-    #[track_caller]
-    fn of(spans: Vec<SpanData>) -> Self {
-        for span in &spans {
-            assert!(span.events.is_empty(), "{span:?}");
-            assert!(span.links.is_empty(), "{span:?}");
-            assert_eq!(span.dropped_attributes_count, 0);
-            assert!(span.span_context.is_sampled());
-            assert!(span.start_time <= span.end_time);
-        }
-        let (mut servers, mut clients): (Vec<_>, Vec<_>) = spans
-            .into_iter()
-            .partition(|span| span.span_kind == SpanKind::Server);
-        let server = servers.pop().expect("a server span");
-        let client = clients.pop();
-        assert!(servers.is_empty() && clients.is_empty(), "more spans");
-        if let Some(client) = &client {
-            assert_eq!(client.span_kind, SpanKind::Client);
-            assert_eq!(client.name, ATTEMPT);
-            assert_eq!(client.parent_span_id, server.span_context.span_id());
-            assert!(!client.parent_span_is_remote);
-            let trace = server.span_context.trace_id();
-            assert_eq!(client.span_context.trace_id(), trace);
-        }
-        Self { server, client }
-    }
-
-    fn client(&self) -> &SpanData {
-        self.client.as_ref().expect("a client span")
-    }
-}
-
 #[track_caller]
 fn assert_from_caller(server: &SpanData) {
     assert_eq!(server.span_context.trace_id().to_string(), TRACE);
     assert_eq!(server.parent_span_id.to_string(), CALLER);
     assert!(server.parent_span_is_remote);
-}
-
-/// The attributes of every server span of the action, and `own`.
-fn on_server(gateway: &Gateway, caller_port: u16, own: &[&str]) -> BTreeSet<String> {
-    let common = [
-        "rpc.system.name=text:grpc".to_owned(),
-        "server.address=text:127.0.0.1".to_owned(),
-        format!("server.port=int:{}", gateway.addr.port()),
-        "network.peer.address=text:127.0.0.1".to_owned(),
-        format!("network.peer.port=int:{caller_port}"),
-    ];
-    let own = own.iter().map(|&pair| pair.to_owned());
-    common.into_iter().chain(own).collect()
-}
-
-/// The attributes of every client span, and `own`.
-fn on_client(gateway: &Gateway, own: &[&str]) -> BTreeSet<String> {
-    let common = [
-        "http.request.method=text:POST".to_owned(),
-        format!("url.full=text:{}{TEMPLATE}", gateway.sandbox.graph_url()),
-        format!("url.template=text:{TEMPLATE}"),
-        "server.address=text:127.0.0.1".to_owned(),
-        format!("server.port=int:{}", gateway.sandbox.addr().port()),
-    ];
-    let own = own.iter().map(|&pair| pair.to_owned());
-    common.into_iter().chain(own).collect()
 }
 
 fn method() -> String {
@@ -187,7 +121,7 @@ async fn an_action_that_graph_refuses_is_an_error_of_the_client_span_only() {
         "error.type=text:400",
         "network.protocol.version=text:1.1",
         "incidentgate.action.outcome=text:ALREADY_STARTED",
-        &graph_request_id(&answer.metadata["graphRequestId"]),
+        &graph_request_id(&answer.details.request_info().unwrap().request_id),
     ];
     assert_eq!(
         attributes(&client.attributes),
@@ -212,6 +146,7 @@ async fn an_unknown_outcome_is_an_error_of_both_spans() {
         let call = call(&gateway, "213213").await;
         let answer = failed(&call);
         assert_eq!(answer.code, Code::Unknown);
+        assert_eq!(answer.pushback.as_deref(), Some("-1"));
 
         let tree = Tree::of(gateway.spans());
         assert_from_caller(&tree.server);
@@ -295,7 +230,11 @@ async fn what_the_gateway_refuses_by_itself_has_no_client_span() {
         let gateway = Gateway::start().await;
         let headers: Vec<_> = [TRACEPARENT].into_iter().chain(header).collect();
         let call = RawCall::execute(&gateway, id, &headers).await;
-        assert_eq!(failed(&call).reason, reason);
+        let answer = failed(&call);
+        assert_eq!(
+            (answer.domain.as_str(), answer.reason.as_str()),
+            ("incidentgate", reason)
+        );
 
         let tree = Tree::of(gateway.spans());
         assert!(tree.client.is_none());

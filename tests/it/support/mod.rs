@@ -1,16 +1,22 @@
 //! A gateway in front of a sandbox, both in this process, on ports of their own.
 
+mod collector;
 mod details;
 mod gateway;
 mod observed;
+mod process;
 mod raw;
+mod tree;
 
 use std::{future::Future, time::Duration};
 
+pub(crate) use collector::{Collector, Received};
 pub(crate) use details::{Answer, answer};
 pub(crate) use gateway::{Gateway, GatewayBuilder, TOKEN, request};
 pub(crate) use observed::{attributes, boundaries, points};
-pub(crate) use raw::{RawCall, frame};
+pub(crate) use process::Process;
+pub(crate) use raw::RawCall;
+pub(crate) use tree::{TEMPLATE, Tree, on_client, on_server};
 
 /// No promise of the gateway takes longer than this in a test.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -20,9 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) fn within<F: Future>(future: F) -> impl Future<Output = F::Output> {
     let caller = std::panic::Location::caller();
     async move {
-        match tokio::time::timeout(PATIENCE, future).await {
-            Ok(output) => output,
-            Err(_) => panic!("{caller}: did not happen within {PATIENCE:?}"),
-        }
+        let Ok(output) = tokio::time::timeout(PATIENCE, future).await else {
+            panic!("{caller}: did not happen within {PATIENCE:?}");
+        };
+        output
     }
 }

@@ -67,7 +67,7 @@ pub(crate) fn attributes(list: &[KeyValue]) -> BTreeSet<String> {
                 Value::I64(_) => "int",
                 Value::F64(_) => "float",
                 Value::String(_) => "text",
-                _ => "other",
+                Value::Array(_) | _ => "other",
             };
             format!("{}={kind}:{}", pair.key, pair.value)
         })
@@ -86,23 +86,20 @@ pub(crate) fn points(metrics: &ResourceMetrics) -> Vec<String> {
             let (name, unit) = (metric.name(), metric.unit());
             lines.push(format!("{name} {unit} {{{}}} {value}", pairs.join(",")));
         };
-        match metric.data() {
-            AggregatedMetrics::F64(MetricData::Histogram(histogram)) => {
-                for point in histogram.data_points() {
-                    line(&mut point.attributes(), point.count().to_string());
-                }
+        if let AggregatedMetrics::F64(MetricData::Histogram(histogram)) = metric.data() {
+            for point in histogram.data_points() {
+                line(&mut point.attributes(), point.count().to_string());
             }
-            AggregatedMetrics::U64(MetricData::Sum(sum)) => {
-                for point in sum.data_points() {
-                    line(&mut point.attributes(), point.value().to_string());
-                }
+        } else if let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() {
+            for point in sum.data_points() {
+                line(&mut point.attributes(), point.value().to_string());
             }
-            AggregatedMetrics::I64(MetricData::Sum(sum)) => {
-                for point in sum.data_points() {
-                    line(&mut point.attributes(), point.value().to_string());
-                }
+        } else if let AggregatedMetrics::I64(MetricData::Sum(sum)) = metric.data() {
+            for point in sum.data_points() {
+                line(&mut point.attributes(), point.value().to_string());
             }
-            other => panic!("unexpected aggregation of {}: {other:?}", metric.name()),
+        } else {
+            panic!("unexpected aggregation of {}", metric.name());
         }
     }
     lines.sort();
