@@ -216,11 +216,8 @@ async fn a_bad_collector_delays_neither_calls_nor_the_end() {
         let elapsed = started.elapsed();
         assert!(status.success(), "{protocol} {addr}: {log:?}");
         assert!(elapsed < 2 * QUICK, "{protocol} {addr}: {elapsed:?}");
-        let last = log.last().unwrap();
-        assert_eq!(
-            last["message"], "the last telemetry did not reach the collector",
-            "{log:?}"
-        );
+        let lost = "the last telemetry did not reach the collector";
+        assert!(log.iter().any(|line| line["message"] == lost), "{log:?}");
     }))
     .await;
 }
