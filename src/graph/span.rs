@@ -1,8 +1,13 @@
 //! The client span and the metric of one attempt, as the OpenTelemetry semantic
 //! conventions for HTTP clients ask: one CLIENT span per request on the wire.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, Version};
-use opentelemetry::trace::Status;
+use opentelemetry::{
+    Context, KeyValue, Value,
+    trace::{Status, TraceContextExt as _},
+};
 use tokio::time::Instant;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -22,7 +27,7 @@ pub(super) const URL_TEMPLATE: &str =
 pub(super) struct AttemptTelemetry {
     upstream: Upstream,
     /// The URL with the template in place of the id: ids stay out of spans.
-    url_full: String,
+    url_full: Arc<str>,
     propagator: Propagator,
     metrics: Metrics,
 }
@@ -31,7 +36,10 @@ pub(super) struct AttemptTelemetry {
 #[derive(Debug)]
 pub(super) struct AttemptSpan<'a> {
     telemetry: &'a AttemptTelemetry,
-    span: Span,
+    /// The same span as `tracing` knows it; it lives as long as this.
+    _span: Span,
+    /// Looked up once, and written to in batches, and only if it is sampled.
+    context: Context,
     started: Instant,
 }
 
@@ -58,7 +66,7 @@ impl AttemptTelemetry {
     ) -> Self {
         Self {
             upstream: Upstream::new(address, port),
-            url_full: format!("{url}{URL_TEMPLATE}"),
+            url_full: Arc::from(format!("{url}{URL_TEMPLATE}")),
             propagator,
             metrics,
         }
@@ -70,20 +78,35 @@ impl AttemptTelemetry {
             parent: parent,
             "POST /security/incidentTasks/{incidentTaskId}/executeResponseAction",
             otel.kind = "client",
-            { names::HTTP_REQUEST_METHOD } = "POST",
-            { names::URL_FULL } = self.url_full,
-            { names::URL_TEMPLATE } = URL_TEMPLATE,
         );
-        span.set_attribute(names::SERVER_ADDRESS, self.upstream.address());
-        span.set_attribute(names::SERVER_PORT, self.upstream.port());
-        if resend_count > 0 {
-            span.set_attribute(names::HTTP_REQUEST_RESEND_COUNT, i64::from(resend_count));
+        let context = span.context();
+        if context.span().is_recording() {
+            context
+                .span()
+                .set_attributes(self.request_attributes(resend_count));
         }
         AttemptSpan {
             telemetry: self,
-            span,
+            _span: span,
+            context,
             started: Instant::now(),
         }
+    }
+
+    /// What is known of an attempt when it begins. As fields of the `tracing` span it
+    /// would be copied into strings for every call, sampled or not.
+    fn request_attributes(&self, resend_count: u32) -> impl Iterator<Item = KeyValue> {
+        let url_full = Value::from(Arc::clone(&self.url_full));
+        let resent = (resend_count > 0).then(|| i64::from(resend_count));
+        [
+            KeyValue::new(names::HTTP_REQUEST_METHOD, "POST"),
+            KeyValue::new(names::URL_FULL, url_full),
+            KeyValue::new(names::URL_TEMPLATE, URL_TEMPLATE),
+            KeyValue::new(names::SERVER_ADDRESS, self.upstream.address()),
+            KeyValue::new(names::SERVER_PORT, self.upstream.port()),
+        ]
+        .into_iter()
+        .chain(resent.map(|count| KeyValue::new(names::HTTP_REQUEST_RESEND_COUNT, count)))
     }
 }
 
@@ -92,9 +115,7 @@ impl AttemptTelemetry {
 impl AttemptSpan<'_> {
     /// Puts the trace context into the request's headers.
     pub(super) fn inject(&self, headers: &mut HeaderMap) {
-        self.telemetry
-            .propagator
-            .inject(&self.span.context(), headers);
+        self.telemetry.propagator.inject(&self.context, headers);
     }
 
     /// Ends the span and records the metric.
@@ -107,30 +128,33 @@ impl AttemptSpan<'_> {
                 .map(|reply| (reply.status, reply.request_id.as_ref())),
         };
         let status = reply.map(|(status, _)| status);
-        let outcome = match &exchange.result {
-            Ok(_) => Outcome::Started,
-            Err(failure) => failure.outcome().into(),
-        };
-        let span = &self.span;
-        span.set_attribute(names::ACTION_OUTCOME, outcome.as_str());
-        if let Some(status) = status {
-            span.set_attribute(names::HTTP_RESPONSE_STATUS_CODE, i64::from(status));
-        }
-        if let Some((_, Some(id))) = reply {
-            span.set_attribute(names::GRAPH_REQUEST_ID, id.clone());
-        }
         let version = exchange.version.map(protocol_version);
-        if let Some(version) = version {
-            span.set_attribute(names::NETWORK_PROTOCOL_VERSION, version);
+        let span = self.context.span();
+        if span.is_recording() {
+            let outcome = match &exchange.result {
+                Ok(_) => Outcome::Started,
+                Err(failure) => failure.outcome().into(),
+            };
+            let graph_request_id = reply.and_then(|(_, id)| id.cloned());
+            let error_type = exchange
+                .error_type
+                .map(Into::into)
+                .or_else(|| names::error_type_of_status(status?));
+            if error_type.is_some() {
+                span.set_status(Status::error(""));
+            }
+            let attributes = [
+                Some(KeyValue::new(names::ACTION_OUTCOME, outcome.as_str())),
+                status.map(|status| {
+                    KeyValue::new(names::HTTP_RESPONSE_STATUS_CODE, i64::from(status))
+                }),
+                graph_request_id.map(|id| KeyValue::new(names::GRAPH_REQUEST_ID, id)),
+                version.map(|version| KeyValue::new(names::NETWORK_PROTOCOL_VERSION, version)),
+                error_type.map(|error_type| KeyValue::new(names::ERROR_TYPE, error_type)),
+            ];
+            span.set_attributes(attributes.into_iter().flatten());
         }
-        let error_type = exchange
-            .error_type
-            .map(Into::into)
-            .or_else(|| names::error_type_of_status(status?));
-        if let Some(error_type) = error_type {
-            span.set_attribute(names::ERROR_TYPE, error_type);
-            span.set_status(Status::error(""));
-        }
+        span.end();
         self.telemetry.metrics.client_request(
             ClientRequest {
                 upstream: &self.telemetry.upstream,

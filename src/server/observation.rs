@@ -1,11 +1,11 @@
 //! The server span and the metrics of one call, from its headers to the last
 //! byte of its answer, or to the moment when its caller went away.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Request, Uri};
 use opentelemetry::{
-    StringValue,
+    Context, KeyValue, StringValue,
     trace::{Status as SpanStatus, TraceContextExt as _},
 };
 use tokio::time::Instant;
@@ -35,6 +35,9 @@ pub(super) struct Peer {
 #[derive(Debug)]
 pub(super) struct Observation {
     span: Span,
+    /// The same span as OpenTelemetry knows it: looked up once, and written to in
+    /// batches, and only if it is sampled.
+    context: Context,
     method: Method,
     started: Instant,
     metrics: Metrics,
@@ -69,22 +72,15 @@ impl Observation {
         let span = server_span(method);
         // Fails only where no span is wanted.
         drop(span.set_parent(propagator.extract(request.headers())));
-        if method == Method::Unknown {
-            span.set_attribute(names::RPC_METHOD_ORIGINAL, original_method(request.uri()));
+        let context = span.context();
+        if context.span().is_recording() {
+            context
+                .span()
+                .set_attributes(request_attributes(request.uri(), method, peer));
         }
-        if let Some(authority) = request.uri().authority() {
-            span.set_attribute(names::SERVER_ADDRESS, authority.host().to_owned());
-            if let Some(port) = authority.port_u16() {
-                span.set_attribute(names::SERVER_PORT, i64::from(port));
-            }
-        }
-        span.set_attribute(
-            names::NETWORK_PEER_ADDRESS,
-            StringValue::from(Arc::clone(&peer.address)),
-        );
-        span.set_attribute(names::NETWORK_PEER_PORT, i64::from(peer.port));
         Self {
             span,
+            context,
             method,
             started: Instant::now(),
             metrics: metrics.clone(),
@@ -120,25 +116,28 @@ impl Observation {
         let code = status::code_name(code);
         let error_type = names::is_server_error(code).then_some(code);
         let failure = self.status.as_ref().and_then(status::failure);
-        let span = &self.span;
-        span.set_attribute(names::RPC_STATUS_CODE, code);
-        if let Some(outcome) = self.outcome {
-            span.set_attribute(names::ACTION_OUTCOME, outcome.as_str());
+        let duration = self.started.elapsed();
+        let span = self.context.span();
+        if span.is_recording() {
+            let attributes = [
+                Some(KeyValue::new(names::RPC_STATUS_CODE, code)),
+                self.outcome
+                    .map(|outcome| KeyValue::new(names::ACTION_OUTCOME, outcome.as_str())),
+                failure
+                    .map(|failure| KeyValue::new(names::FAILURE_REASON, status::reason(failure))),
+                error_type.map(|error_type| KeyValue::new(names::ERROR_TYPE, error_type)),
+            ];
+            span.set_attributes(attributes.into_iter().flatten());
+            if error_type.is_some() {
+                span.set_status(SpanStatus::error(""));
+            }
         }
-        if let Some(failure) = failure {
-            span.set_attribute(names::FAILURE_REASON, status::reason(failure));
-        }
-        if let Some(error_type) = error_type {
-            span.set_attribute(names::ERROR_TYPE, error_type);
-            span.set_status(SpanStatus::error(""));
-        }
-        log(span, code, error_type.is_some(), failure, self.started);
         // An attempt that goes on without its caller keeps a handle of this span;
         // the call itself ends here.
-        span.context().span().end();
+        span.end();
+        log(&self.span, code, error_type.is_some(), failure, duration);
         let method = self.method.name();
-        self.metrics
-            .server_call(method, code, error_type, self.started.elapsed());
+        self.metrics.server_call(method, code, error_type, duration);
         if self.method == Method::ExecuteResponseAction {
             // A caller who left has not been told anything.
             let outcome = self.outcome.unwrap_or(Outcome::Unknown);
@@ -162,17 +161,41 @@ fn server_span(method: Method) -> Span {
             parent: None,
             "incidentgate.v1.IncidentTaskService/ExecuteResponseAction",
             otel.kind = "server",
-            { names::RPC_SYSTEM_NAME } = names::RPC_SYSTEM_GRPC,
-            { names::RPC_METHOD } = Method::ExecuteResponseAction.name(),
         ),
         Method::Infrastructure | Method::Unknown => tracing::info_span!(
             parent: None,
             "grpc",
             otel.kind = "server",
-            { names::RPC_SYSTEM_NAME } = names::RPC_SYSTEM_GRPC,
-            { names::RPC_METHOD } = names::OTHER,
         ),
     }
+}
+
+/// What is known of a call when it begins. As fields of the `tracing` span it would
+/// be copied into strings for every call, sampled or not; and no sampler that the
+/// environment can choose looks at attributes.
+fn request_attributes(uri: &Uri, method: Method, peer: &Peer) -> impl Iterator<Item = KeyValue> {
+    let authority = uri.authority();
+    let host = authority.map(|authority| authority.host().to_owned());
+    let port = authority.and_then(http::uri::Authority::port_u16);
+    let original = (method == Method::Unknown).then(|| original_method(uri));
+    let peer_address = StringValue::from(Arc::clone(&peer.address));
+    [
+        Some(KeyValue::new(
+            names::RPC_SYSTEM_NAME,
+            names::RPC_SYSTEM_GRPC,
+        )),
+        Some(KeyValue::new(names::RPC_METHOD, method.name())),
+        original.map(|original| KeyValue::new(names::RPC_METHOD_ORIGINAL, original)),
+        host.map(|host| KeyValue::new(names::SERVER_ADDRESS, host)),
+        port.map(|port| KeyValue::new(names::SERVER_PORT, i64::from(port))),
+        Some(KeyValue::new(names::NETWORK_PEER_ADDRESS, peer_address)),
+        Some(KeyValue::new(
+            names::NETWORK_PEER_PORT,
+            i64::from(peer.port),
+        )),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 fn original_method(uri: &Uri) -> String {
@@ -185,8 +208,8 @@ fn original_method(uri: &Uri) -> String {
 }
 
 /// One line for each failed call, and one for debugging each other call.
-fn log(span: &Span, code: &str, is_error: bool, failure: Option<&Failure>, started: Instant) {
-    let duration_ms = started.elapsed().as_secs_f64() * 1e3;
+fn log(span: &Span, code: &str, is_error: bool, failure: Option<&Failure>, duration: Duration) {
+    let duration_ms = duration.as_secs_f64() * 1e3;
     let Some(failure) = failure else {
         tracing::debug!(parent: span, code, duration_ms, "call ended");
         return;
