@@ -17,7 +17,7 @@ use super::method::Method;
 use crate::{
     failure::Failure,
     rpc::status,
-    telemetry::{LevelGuard, Metrics, Outcome, Propagator, names},
+    telemetry::{LevelGuard, Metrics, Outcome, Propagator, address_of_host, names},
 };
 
 /// An unknown method's name is the caller's text; this much of it is kept.
@@ -175,7 +175,7 @@ fn server_span(method: Method) -> Span {
 /// environment can choose looks at attributes.
 fn request_attributes(uri: &Uri, method: Method, peer: &Peer) -> impl Iterator<Item = KeyValue> {
     let authority = uri.authority();
-    let host = authority.map(|authority| authority.host().to_owned());
+    let address = authority.map(|authority| address_of_host(authority.host()).to_owned());
     let port = authority.and_then(http::uri::Authority::port_u16);
     let original = (method == Method::Unknown).then(|| original_method(uri));
     let peer_address = StringValue::from(Arc::clone(&peer.address));
@@ -186,7 +186,7 @@ fn request_attributes(uri: &Uri, method: Method, peer: &Peer) -> impl Iterator<I
         )),
         Some(KeyValue::new(names::RPC_METHOD, method.name())),
         original.map(|original| KeyValue::new(names::RPC_METHOD_ORIGINAL, original)),
-        host.map(|host| KeyValue::new(names::SERVER_ADDRESS, host)),
+        address.map(|address| KeyValue::new(names::SERVER_ADDRESS, address)),
         port.map(|port| KeyValue::new(names::SERVER_PORT, i64::from(port))),
         Some(KeyValue::new(names::NETWORK_PEER_ADDRESS, peer_address)),
         Some(KeyValue::new(

@@ -51,9 +51,9 @@ pub struct Upstream {
 
 impl Upstream {
     /// Names an upstream by the host and port of its URL.
-    pub fn new(address: &str, port: u16) -> Self {
+    pub fn new(host: &str, port: u16) -> Self {
         Self {
-            address: Arc::from(address),
+            address: Arc::from(address_of_host(host)),
             port,
         }
     }
@@ -67,6 +67,13 @@ impl Upstream {
     pub fn port(&self) -> Value {
         Value::from(i64::from(self.port))
     }
+}
+
+/// The `server.address` of a URL's host: an IPv6 address stands there without the brackets.
+pub fn address_of_host(host: &str) -> &str {
+    host.strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host)
 }
 
 /// What is known of one HTTP request when it ends.
