@@ -111,3 +111,11 @@ async fn an_action_that_outlives_its_deadline_is_logged_too() {
     assert_eq!(line["trace_id"], TRACE);
     assert_eq!(line["outcome"], "STARTED");
 }
+
+#[tokio::test]
+async fn a_silent_log_silences_no_span() {
+    let gateway = Gateway::builder().with_log_filter("off").start().await;
+    gateway.execute("213215").await.unwrap_err();
+    assert_eq!(gateway.log_text(), "");
+    assert_eq!(gateway.spans().len(), 2);
+}

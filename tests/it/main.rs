@@ -7,6 +7,7 @@ mod call_metrics;
 mod leaks;
 mod otlp;
 mod smoke;
+mod span_addresses;
 mod spans;
 mod support;
 mod trace_context;

@@ -277,6 +277,31 @@ async fn an_unknown_method_is_named_in_an_attribute_and_not_in_the_name() {
     );
 }
 
+#[tokio::test]
+async fn a_deadline_before_anything_was_sent_has_no_client_span() {
+    let gateway = Gateway::start().await;
+    let headers = [TRACEPARENT, ("grpc-timeout", "1n")];
+    let call = RawCall::execute(&gateway, "213213", &headers).await;
+    let answer = failed(&call);
+    assert_eq!(answer.outcome, "NOT_STARTED");
+    let tree = Tree::of(gateway.spans());
+    assert!(tree.client.is_none());
+    assert_eq!(tree.server.status, Status::error(""));
+    let expected = [
+        &method(),
+        "rpc.status_code=text:DEADLINE_EXCEEDED",
+        "error.type=text:DEADLINE_EXCEEDED",
+        "incidentgate.action.outcome=text:NOT_STARTED",
+        "incidentgate.failure.reason=text:DEADLINE_EXCEEDED",
+        &client_request_id(&answer.metadata["clientRequestId"]),
+    ];
+    assert_eq!(
+        attributes(&tree.server.attributes),
+        on_server(&gateway, call.port, &expected)
+    );
+    assert_eq!(gateway.sandbox.posts("213213"), 0);
+}
+
 /// A request without a message to any path.
 async fn grpc(gateway: &Gateway, uri: &str) -> RawCall {
     let request = Request::post(uri)
