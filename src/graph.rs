@@ -20,6 +20,8 @@ mod warning;
 
 use std::time::Duration;
 
+use crate::{failure::Failure, telemetry::Outcome};
+
 pub use client::{Attempt, BuildError, GraphClient, GraphOptions};
 pub use departure::{Departed, Departure};
 pub use error_body::ErrorBody;
@@ -35,6 +37,14 @@ pub struct Accepted {
     pub graph_request_id: Option<String>,
     /// Providers behind Graph that reported trouble all the same.
     pub provider_warnings: Vec<ProviderWarning>,
+}
+
+/// Whether the action was started, by what one attempt came to.
+pub fn outcome(result: &Result<Accepted, Failure>) -> Outcome {
+    match result {
+        Ok(_) => Outcome::Started,
+        Err(failure) => failure.outcome().into(),
+    }
 }
 
 /// One item of `Warning: 199 - "Vendor/Provider/StatusCode/LatencyInMs"` (Graph

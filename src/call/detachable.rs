@@ -6,14 +6,18 @@ use std::{
     task::{Context, Poll},
 };
 
+use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tracing::Span;
 
 use crate::{
     failure::Failure,
-    graph::{Accepted, Departed, Departure},
-    telemetry::Metrics,
+    graph::{self, Accepted, Departed, Departure},
+    telemetry::{Metrics, Outcome},
 };
+
+/// The gRPC status of a call whose caller has gone away.
+const CANCELLED: &str = "CANCELLED";
 
 type BoxedAttempt = Pin<Box<dyn Future<Output = Result<Accepted, Failure>> + Send>>;
 
@@ -27,6 +31,15 @@ pub(super) struct Detachable {
     tasks: TaskTracker,
     metrics: Metrics,
     span: Span,
+}
+
+/// Who hears what becomes of an attempt that is left to itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Caller {
+    /// The caller, whose deadline passed, has been told that nobody knows.
+    Answered,
+    /// Nobody: the outcome is counted when it is known.
+    Gone,
 }
 
 struct Running {
@@ -56,13 +69,18 @@ impl Detachable {
         }
     }
 
-    /// Leaves the attempt to itself, and says how far its request got.
+    /// Leaves the attempt to itself, and says how far its request got. The caller
+    /// is told so.
     pub(super) fn leave(&mut self) -> Departed {
+        self.part(Caller::Answered)
+    }
+
+    fn part(&mut self, caller: Caller) -> Departed {
         let Some(Running { future, departure }) = self.attempt.take() else {
             return Departed::Yes;
         };
         if departure.state() == Departed::Yes {
-            self.detach(future);
+            self.detach(future, caller);
             return Departed::Yes;
         }
         drop(future);
@@ -71,14 +89,23 @@ impl Detachable {
         departure.state()
     }
 
-    fn detach(&self, future: BoxedAttempt) {
-        let detached = self.metrics.call_detached();
+    fn detach(&self, future: BoxedAttempt, caller: Caller) {
+        // Without a runtime the process is ending, and the attempt with it.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let metrics = self.metrics.clone();
+        let detached = metrics.call_detached();
         let span = self.span.clone();
-        self.tasks.spawn(async move {
+        let attempt = async move {
             let result = future.await;
             drop(detached);
+            if caller == Caller::Gone {
+                metrics.action_outcome(graph::outcome(&result), CANCELLED);
+            }
             report(&span, &result);
-        });
+        };
+        self.tasks.spawn_on(attempt, &runtime);
     }
 }
 
@@ -98,14 +125,21 @@ impl Future for Detachable {
 
 impl Drop for Detachable {
     fn drop(&mut self) {
-        if self.attempt.is_some() {
-            let departed = self.leave();
-            tracing::info!(
-                parent: &self.span,
-                departed = departed.as_str(),
-                "the caller left before the action was answered"
-            );
+        if self.attempt.is_none() {
+            return;
         }
+        let departed = self.part(Caller::Gone);
+        match departed {
+            // Counted when it is known.
+            Departed::Yes => {}
+            Departed::NotYet => self.metrics.action_outcome(Outcome::Unknown, CANCELLED),
+            Departed::Never => self.metrics.action_outcome(Outcome::NotStarted, CANCELLED),
+        }
+        tracing::info!(
+            parent: &self.span,
+            departed = departed.as_str(),
+            "the caller left before the action was answered"
+        );
     }
 }
 
@@ -119,16 +153,17 @@ impl std::fmt::Debug for Running {
 
 /// Says in the log what the caller no longer hears.
 fn report(span: &Span, result: &Result<Accepted, Failure>) {
+    let outcome = graph::outcome(result).as_str();
     match result {
         Ok(accepted) => tracing::info!(
             parent: span,
-            outcome = "STARTED",
+            outcome,
             graph_request_id = accepted.graph_request_id,
             "an action was answered after its caller had left"
         ),
         Err(failure) => tracing::warn!(
             parent: span,
-            outcome = failure.outcome().as_str(),
+            outcome,
             kind = ?failure.kind,
             client_request_id = failure.client_request_id,
             error = failure as &dyn std::error::Error,

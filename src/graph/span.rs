@@ -15,7 +15,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use super::Accepted;
 use crate::{
     failure::Failure,
-    telemetry::{ClientRequest, Metrics, Outcome, Propagator, Upstream, names},
+    telemetry::{ClientRequest, Metrics, Propagator, Upstream, names},
 };
 
 /// The route of the action below the Graph root; it is part of the span's name.
@@ -131,10 +131,7 @@ impl AttemptSpan<'_> {
         let version = exchange.version.map(protocol_version);
         let span = self.context.span();
         if span.is_recording() {
-            let outcome = match &exchange.result {
-                Ok(_) => Outcome::Started,
-                Err(failure) => failure.outcome().into(),
-            };
+            let outcome = super::outcome(&exchange.result);
             let graph_request_id = reply.and_then(|(_, id)| id.cloned());
             let error_type = exchange
                 .error_type

@@ -138,9 +138,8 @@ impl Observation {
         log(&self.span, code, error_type.is_some(), failure, duration);
         let method = self.method.name();
         self.metrics.server_call(method, code, error_type, duration);
-        if self.method == Method::ExecuteResponseAction {
-            // A caller who left has not been told anything.
-            let outcome = self.outcome.unwrap_or(Outcome::Unknown);
+        // What becomes of a call whose caller left is counted when it is known.
+        if let Some(outcome) = self.outcome {
             self.metrics.action_outcome(outcome, code);
         }
     }

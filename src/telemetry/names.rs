@@ -70,14 +70,10 @@ pub const URL_TEMPLATE: &str = "url.template";
 
 /// Whether the action was started; see [`Outcome`](super::labels::Outcome).
 pub const ACTION_OUTCOME: &str = "incidentgate.action.outcome";
-/// How many requests a call has sent to Graph. Span only.
-pub const ACTION_ATTEMPTS: &str = "incidentgate.action.attempts";
 /// Span only: the `request-id` of Graph's answer.
 pub const GRAPH_REQUEST_ID: &str = "incidentgate.graph.request_id";
 /// Span only: the `client-request-id` that was sent to Graph.
 pub const GRAPH_CLIENT_REQUEST_ID: &str = "incidentgate.graph.client_request_id";
-/// Span only: Graph's own error code, such as `itemNotFound`.
-pub const GRAPH_ERROR_CODE: &str = "incidentgate.graph.error_code";
 /// The reason of a failure, as it also stands in the status details: `GRAPH_THROTTLED`, ….
 pub const FAILURE_REASON: &str = "incidentgate.failure.reason";
 
