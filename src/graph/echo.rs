@@ -2,6 +2,7 @@
 //! up in messages, spans and logs.
 
 use http::{HeaderMap, HeaderName};
+use serde_json::Value;
 
 /// Removes every header whose value holds the token.
 pub(super) fn remove_from_headers(headers: &mut HeaderMap, token: &str) {
@@ -23,7 +24,17 @@ pub(super) fn removed_from_body(body: &[u8], token: &str) -> Option<Vec<u8>> {
     if body.is_empty() || token.is_empty() {
         return None;
     }
-    let text = std::str::from_utf8(body).ok()?;
+    // JSON may write any character as an escape, and some writers do so for `/`
+    // and `+`; written anew, it has only those escapes that it needs.
+    let rewritten = body
+        .contains(&b'\\')
+        .then(|| serde_json::from_slice::<Value>(body).ok())
+        .flatten()
+        .map(|document| document.to_string());
+    let text = match &rewritten {
+        Some(text) => text,
+        None => std::str::from_utf8(body).ok()?,
+    };
     text.contains(token)
         .then(|| text.replace(token, "[removed]").into_bytes())
 }
@@ -45,6 +56,11 @@ mod tests {
             removed_from_body(b"{\"m\":\"tok-1 and tok-1\"}", "tok-1").unwrap(),
             b"{\"m\":\"[removed] and [removed]\"}"
         );
+        assert_eq!(
+            removed_from_body(br#"{"m":"\"tok\/1\u002B\""}"#, "tok/1+").unwrap(),
+            br#"{"m":"\"[removed]\""}"#
+        );
+        assert_eq!(removed_from_body(br#"{"m":"\/"}"#, "tok-1"), None);
         assert_eq!(removed_from_body(b"nothing", "tok-1"), None);
         assert_eq!(removed_from_body(b"nothing", ""), None);
     }
