@@ -18,7 +18,7 @@ const MAX_MESSAGE_BYTES: usize = 320;
 /// What a Graph error says about itself. Every text is capped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ErrorBody {
-    /// `error.code`.
+    /// `error.code`, scrubbed like the message.
     pub code: Option<String>,
     /// `error.message`, scrubbed of tokens and URLs.
     pub message: Option<String>,
@@ -61,7 +61,7 @@ fn inner_error(error: &Value) -> Option<&Value> {
 fn code(error: &Value) -> Option<String> {
     error["code"]
         .as_str()
-        .map(|code| text::clean(code, MAX_CODE_BYTES))
+        .map(|code| text::scrub(code, MAX_CODE_BYTES))
         .filter(|code| !code.is_empty())
 }
 
@@ -96,6 +96,14 @@ mod tests {
         );
         assert_eq!(found.inner_code.as_deref(), Some("accessRestricted"));
         assert_eq!(found.request_id.as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn a_code_is_no_way_out_for_a_token() {
+        let found =
+            read(r#"{"error":{"code":"eyJhbGciOi.eyJzdWIi","innerError":{"code":"https://x/1"}}}"#);
+        assert_eq!(found.code.as_deref(), Some("[removed]"));
+        assert_eq!(found.inner_code.as_deref(), Some("[removed]"));
     }
 
     #[test]
