@@ -36,19 +36,26 @@ pub fn from_failure(failure: Failure) -> Status {
     let mut status = encode(&failure, &failure.message, Extent::Full);
     if !fits(&status) {
         // Texts are capped where they come in, so this is a second line of defence.
-        let message: String = failure.message.chars().take(64).collect();
-        status = encode(&failure, &message, Extent::Lean);
+        status = encode(&failure, &shortened(&failure.message), Extent::Lean);
     }
     status.set_source(Arc::new(failure));
     status
 }
 
 /// A status that tonic made before the service was reached, with the details that
-/// every error has. Code and message stay.
+/// every error has. Code, message and metadata stay; a message that is too long is
+/// cut, since tonic puts the caller's own headers into some.
 pub fn adopt(status: &Status) -> Status {
     let failure = Failure::new(Kind::InvalidRequest, status.message());
-    let details = details(&failure, &row(failure.kind), Extent::Lean);
-    let mut adopted = Status::with_error_details(status.code(), &failure.message, details);
+    let with_message = |message: &str| {
+        let details = details(&failure, &row(failure.kind), Extent::Lean);
+        let metadata = status.metadata().clone();
+        Status::with_error_details_and_metadata(status.code(), message, details, metadata)
+    };
+    let mut adopted = with_message(&failure.message);
+    if !fits(&adopted) {
+        adopted = with_message(&shortened(&failure.message));
+    }
     adopted.set_source(Arc::new(failure));
     adopted
 }
@@ -241,18 +248,26 @@ fn graph_reason(reply: Option<&GraphReply>) -> String {
     }
 }
 
+/// What is left of a message where the budget is exceeded.
+fn shortened(message: &str) -> String {
+    message.chars().take(64).collect()
+}
+
 fn fits(status: &Status) -> bool {
     status.details().len() <= MAX_STATUS_BYTES && trailer_bytes(status) <= MAX_TRAILER_BYTES
 }
 
 /// The size of the block that a status makes, as HTTP/2 counts it: 32 bytes for
-/// each field beside its name and value (RFC 9113, section 6.5.2).
+/// each field beside its name and value (RFC 9113, section 6.5.2). Sent as headers
+/// the block has `:status`, too.
 pub fn trailer_bytes(status: &Status) -> usize {
     let response: http::Response<()> = status.clone().into_http();
     response
         .headers()
         .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 32)
+        .map(|(name, value)| (name.as_str(), value.len()))
+        .chain([(":status", "200".len())])
+        .map(|(name, value)| name.len() + value + 32)
         .sum()
 }
 
