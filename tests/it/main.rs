@@ -6,6 +6,7 @@ mod call_logs;
 mod call_metrics;
 mod leaks;
 mod otlp;
+mod outcomes;
 mod smoke;
 mod span_addresses;
 mod spans;

@@ -1,6 +1,7 @@
 //! A gateway in front of a sandbox, both in this process, on ports of their own.
 
 mod collector;
+mod contract;
 mod details;
 mod gateway;
 mod observed;
@@ -11,11 +12,12 @@ mod tree;
 use std::{future::Future, time::Duration};
 
 pub(crate) use collector::{Collector, Received};
+pub(crate) use contract::{Contract, block_bytes};
 pub(crate) use details::{Answer, answer};
 pub(crate) use gateway::{Gateway, GatewayBuilder, TOKEN, request};
 pub(crate) use observed::{attributes, boundaries, points};
 pub(crate) use process::Process;
-pub(crate) use raw::RawCall;
+pub(crate) use raw::{RawCall, frame};
 pub(crate) use tree::{TEMPLATE, Tree, on_client, on_server};
 
 /// No promise of the gateway takes longer than this in a test.

@@ -2,6 +2,7 @@
 //! was headers and which trailers.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use h2::client::SendRequest;
 use http::{HeaderMap, Request, StatusCode};
 use incidentgate::pb::{ExecuteResponseActionRequest, ExecuteResponseActionResponse};
 use prost::Message as _;
@@ -29,16 +30,16 @@ impl RawCall {
             incident_task_id: id.to_owned(),
             client_request_id: String::new(),
         };
-        let uri = format!(
-            "http://{}/incidentgate.v1.IncidentTaskService/ExecuteResponseAction",
-            gateway.addr
-        );
-        let mut request = Request::post(uri)
-            .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .header("authorization", format!("Bearer {TOKEN}"))
-            .body(())
-            .unwrap();
+        Self::execute_message(gateway, &message, headers).await
+    }
+
+    /// Sends the message, with additional or replaced headers.
+    pub(crate) async fn execute_message(
+        gateway: &Gateway,
+        message: &ExecuteResponseActionRequest,
+        headers: &[(&str, &str)],
+    ) -> Self {
+        let mut request = Self::request(gateway);
         for (name, value) in headers {
             let name: http::HeaderName = name.parse().unwrap();
             request.headers_mut().insert(name, value.parse().unwrap());
@@ -46,45 +47,73 @@ impl RawCall {
         Self::send(gateway, request, frame(&message.encode_to_vec())).await
     }
 
-    /// Sends any request with any body.
+    /// The head of a call with a token.
+    pub(crate) fn request(gateway: &Gateway) -> Request<()> {
+        let uri = format!(
+            "http://{}/incidentgate.v1.IncidentTaskService/ExecuteResponseAction",
+            gateway.addr
+        );
+        Request::post(uri)
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .body(())
+            .unwrap()
+    }
+
+    /// Sends any request with any body, on a connection of its own.
     pub(crate) async fn send(gateway: &Gateway, request: Request<()>, body: Bytes) -> Self {
         within(async {
             let socket = TcpStream::connect(gateway.addr).await.unwrap();
             let port = socket.local_addr().unwrap().port();
             let (client, connection) = h2::client::handshake(socket).await.unwrap();
             let connection = tokio::spawn(connection);
-            let mut client = client.ready().await.unwrap();
-            let (response, mut stream) = client.send_request(request, false).unwrap();
-            stream.send_data(body, true).unwrap();
-            let (head, mut incoming) = response.await.unwrap().into_parts();
-            let mut collected = BytesMut::new();
-            while let Some(chunk) = incoming.data().await {
-                let chunk = chunk.unwrap();
-                incoming
-                    .flow_control()
-                    .release_capacity(chunk.len())
-                    .unwrap();
-                collected.extend_from_slice(&chunk);
-            }
-            let trailers = incoming.trailers().await.unwrap();
-            drop((client, stream, incoming));
+            let call = Self::exchange(client, port, request, body).await;
             connection.abort();
-            Self {
-                port,
-                status: head.status,
-                headers: head.headers,
-                body: collected.freeze(),
-                trailers,
-            }
+            call
         })
         .await
+    }
+
+    /// Sends any request on a connection that the test drives, whose local port is `port`.
+    pub(crate) async fn exchange(
+        client: SendRequest<Bytes>,
+        port: u16,
+        request: Request<()>,
+        body: Bytes,
+    ) -> Self {
+        let mut client = client.ready().await.unwrap();
+        let (response, mut stream) = client.send_request(request, false).unwrap();
+        stream.send_data(body, true).unwrap();
+        let (head, mut incoming) = response.await.unwrap().into_parts();
+        let mut collected = BytesMut::new();
+        while let Some(chunk) = incoming.data().await {
+            let chunk = chunk.unwrap();
+            incoming
+                .flow_control()
+                .release_capacity(chunk.len())
+                .unwrap();
+            collected.extend_from_slice(&chunk);
+        }
+        let trailers = incoming.trailers().await.unwrap();
+        Self {
+            port,
+            status: head.status,
+            headers: head.headers,
+            body: collected.freeze(),
+            trailers,
+        }
+    }
+
+    /// The block that holds the status: the trailers, or the headers of "Trailers-Only".
+    pub(crate) fn block(&self) -> &HeaderMap {
+        self.trailers.as_ref().unwrap_or(&self.headers)
     }
 
     /// The status, from wherever it stands.
     #[track_caller]
     pub(crate) fn grpc_status(&self) -> Status {
-        let headers = self.trailers.as_ref().unwrap_or(&self.headers);
-        Status::from_header_map(headers).expect("a gRPC status")
+        Status::from_header_map(self.block()).expect("a gRPC status")
     }
 
     /// The message of a success.

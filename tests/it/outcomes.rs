@@ -1,0 +1,56 @@
+//! Every way in which a call can fail, provoked over real sockets: what the
+//! caller is told, and how often Graph was asked.
+
+mod draining;
+mod from_graph;
+mod from_the_gateway;
+mod malformed;
+mod row;
+
+use std::collections::HashSet;
+
+use incidentgate::failure::Kind;
+
+use self::row::Stage;
+use crate::support::{Contract, RawCall, TOKEN, block_bytes};
+
+#[tokio::test]
+async fn every_row_of_the_status_table_is_answered_as_it_says() {
+    let rows: Vec<_> = from_the_gateway::rows()
+        .into_iter()
+        .chain(from_graph::rows())
+        .collect();
+    let stage = Stage::set().await;
+    let mut wrong = Vec::new();
+    for row in &rows {
+        let seen = row.provoke(&stage).await;
+        if seen != row.expected() {
+            wrong.push((row.when, row.expected(), seen));
+        }
+    }
+    assert!(wrong.is_empty(), "(row, expected, seen): {wrong:#?}");
+
+    let provoked: HashSet<Kind> = rows.iter().map(|row| row.kind).collect();
+    for kind in Kind::ALL {
+        // No caller is refused by name yet, and a panic has no way in from outside.
+        let out_of_reach = matches!(kind, Kind::CallerNotAllowed | Kind::GatewayFault);
+        assert_ne!(provoked.contains(&kind), out_of_reach, "{kind:?}");
+    }
+}
+
+/// Reads an error off the wire and checks what holds for every error's bytes.
+#[track_caller]
+fn read(call: &RawCall) -> Contract {
+    let contract = Contract::of(&call.grpc_status());
+    assert_eq!(call.status, 200);
+    assert!(call.body.is_empty());
+    block_bytes(call.block());
+    // Trailers-Only lets a mesh replay the call; headers, then trailers, do not.
+    let is_committed = call.trailers.is_some() && !call.headers.contains_key("grpc-status");
+    assert_eq!(is_committed, contract.outcome == "UNKNOWN", "{call:?}");
+    for secret in [TOKEN, row::OWN_TOKEN] {
+        assert!(!format!("{call:?}").contains(secret));
+        assert!(!format!("{:?}", call.grpc_status()).contains(secret));
+    }
+    contract
+}
