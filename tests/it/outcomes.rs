@@ -5,6 +5,7 @@ mod draining;
 mod from_graph;
 mod from_the_gateway;
 mod malformed;
+mod replies;
 mod row;
 
 use std::collections::HashSet;
