@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod accepted;
 mod call_logs;
 mod call_metrics;
 mod leaks;
