@@ -8,6 +8,7 @@ mod call_metrics;
 mod leaks;
 mod otlp;
 mod outcomes;
+mod properties;
 mod smoke;
 mod span_addresses;
 mod spans;
