@@ -65,6 +65,8 @@ impl Calls {
         span: Span,
     ) -> Result<Done, Failure> {
         let command = Arc::new(command);
+        // Those that found no connection are tries, too, but put nothing on the wire.
+        let mut tries = 0;
         let mut attempts = 0;
         loop {
             let now = Instant::now();
@@ -90,6 +92,7 @@ impl Calls {
                 Ok(result) => result,
                 Err(_) => Err(passed(attempt.leave(), &command, attempts)),
             };
+            tries += 1;
             attempts += u32::from(departure.state() != Departed::Never);
             let mut failure = match result {
                 Ok(accepted) => return Ok(Done { accepted, attempts }),
@@ -99,7 +102,7 @@ impl Calls {
             let remaining = deadline
                 .answer_by()
                 .saturating_duration_since(Instant::now());
-            match self.policy.decide(&failure, attempts, remaining) {
+            match self.policy.decide(&failure, tries, remaining) {
                 Next::Stop => return Err(failure),
                 Next::Wait(delay) => sleep(delay).await,
             }
