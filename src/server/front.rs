@@ -34,6 +34,7 @@ use crate::{
 /// A call answers by its own deadline. This much later it is taken to be stuck
 /// before its service: a request whose message never ends.
 const STUCK: Duration = Duration::from_millis(100);
+const MESSAGE_LATE: &str = "the deadline passed before the request's message had arrived";
 
 /// The services and everything in front of them.
 #[derive(Debug)]
@@ -150,10 +151,7 @@ impl Front {
                 Kind::GatewayFault,
                 "the gateway failed while it handled the call, and the action may have been started",
             )),
-            Err(_elapsed) => Err(Failure::new(
-                Kind::DeadlineBeforeSend,
-                "the deadline passed before the request's message had arrived",
-            )),
+            Err(_elapsed) => Err(Failure::new(Kind::DeadlineBeforeSend, MESSAGE_LATE)),
         }
     }
 
@@ -168,7 +166,13 @@ impl Front {
             }
         };
         let has_deadline = request.headers().contains_key("grpc-timeout");
-        let Ok(response) = self.routes.clone().call(request).await;
+        let mut routes = self.routes.clone();
+        // Streams get their headers at once, so this bounds only how long a message
+        // may take to arrive.
+        let response = match timeout_at(deadline.expires(), routes.call(request)).await {
+            Ok(Ok(response)) => response,
+            Err(_elapsed) => Status::deadline_exceeded(MESSAGE_LATE).into_http(),
+        };
         response.map(|body| {
             let body = ReplyBody::new(body, None, held);
             if has_deadline {
