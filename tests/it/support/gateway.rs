@@ -25,7 +25,11 @@ use opentelemetry_sdk::{
     metrics::{InMemoryMetricExporter, SdkMeterProvider, data::ResourceMetrics},
     trace::{InMemorySpanExporter, SdkTracerProvider, SpanData},
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinHandle,
+};
 use tonic::{Request, Status, transport::Channel};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
@@ -58,9 +62,9 @@ pub(crate) struct Gateway {
     _subscriber: DefaultGuard,
 }
 
-/// A log that is kept.
+/// A log that is kept, and a word when it grows.
 #[derive(Debug, Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+struct Lines(Arc<Mutex<Vec<u8>>>, watch::Sender<()>);
 
 // === impl GatewayBuilder ===
 
@@ -243,6 +247,39 @@ impl Gateway {
         String::from_utf8(self.logs.0.lock().unwrap().clone()).unwrap()
     }
 
+    /// Waits for the first log line with this message.
+    pub(crate) async fn logged(&self, message: &str) -> serde_json::Value {
+        let mut more = self.logs.1.subscribe();
+        within(async {
+            loop {
+                let is_it = |line: &serde_json::Value| line.to_string().contains(message);
+                if let Some(line) = self.logs().into_iter().find(is_it) {
+                    return line;
+                }
+                more.changed().await.unwrap();
+            }
+        })
+        .await
+    }
+
+    /// Asks for the drain and returns once no connection is taken any more.
+    pub(crate) async fn begin_drain(&self) {
+        self.shutdown.graceful.cancel();
+        within(async {
+            while TcpStream::connect(self.addr).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
+    /// Whether it has not come to its end yet.
+    pub(crate) fn is_running(&self) -> bool {
+        self.running
+            .as_ref()
+            .is_some_and(|running| !running.is_finished())
+    }
+
     /// Drains and waits for the end; a panic or an error of the gateway's is the test's.
     pub(crate) async fn stop(&mut self) {
         self.shutdown.graceful.cancel();
@@ -276,6 +313,7 @@ async fn listener() -> TcpListener {
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
+        self.1.send_replace(());
         Ok(bytes.len())
     }
 

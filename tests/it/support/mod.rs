@@ -3,12 +3,20 @@
 mod details;
 mod gateway;
 mod raw;
+pub(crate) mod stub;
+mod tls;
+pub(crate) mod valve;
+mod wire;
 
 use std::{future::Future, time::Duration};
 
 pub(crate) use details::{Answer, answer};
-pub(crate) use gateway::{Gateway, GatewayBuilder, TOKEN};
-pub(crate) use raw::RawCall;
+pub(crate) use gateway::{Gateway, GatewayBuilder, TOKEN, request};
+pub(crate) use raw::{RawCall, frame};
+pub(crate) use stub::Stub;
+pub(crate) use tls::Authority;
+pub(crate) use valve::Valve;
+pub(crate) use wire::{EXECUTE, Sent, Wire, execute_message, head};
 
 /// No promise of the gateway takes longer than this in a test.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -3,11 +3,12 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode};
-use incidentgate::pb::ExecuteResponseActionRequest;
-use prost::Message as _;
-use tokio::net::TcpStream;
+use tonic::Status;
 
-use super::{Gateway, TOKEN, within};
+use super::{
+    Answer, Gateway, answer,
+    wire::{EXECUTE, Wire, execute_message, head},
+};
 
 /// What came back, as it came.
 #[derive(Debug)]
@@ -22,57 +23,28 @@ pub(crate) struct RawCall {
 impl RawCall {
     /// Executes the task `id`, with additional or replaced headers.
     pub(crate) async fn execute(gateway: &Gateway, id: &str, headers: &[(&str, &str)]) -> Self {
-        let message = ExecuteResponseActionRequest {
-            incident_task_id: id.to_owned(),
-            client_request_id: String::new(),
-        };
-        let uri = format!(
-            "http://{}/incidentgate.v1.IncidentTaskService/ExecuteResponseAction",
-            gateway.addr
-        );
-        let mut request = Request::post(uri)
-            .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .header("authorization", format!("Bearer {TOKEN}"))
-            .body(())
-            .unwrap();
-        for (name, value) in headers {
-            let name: http::HeaderName = name.parse().unwrap();
-            request.headers_mut().insert(name, value.parse().unwrap());
-        }
-        Self::send(gateway, request, frame(&message.encode_to_vec())).await
+        Self::send(gateway, head(EXECUTE, headers), execute_message(id)).await
     }
 
     /// Sends any request with any body.
     pub(crate) async fn send(gateway: &Gateway, request: Request<()>, body: Bytes) -> Self {
-        within(async {
-            let socket = TcpStream::connect(gateway.addr).await.unwrap();
-            let (client, connection) = h2::client::handshake(socket).await.unwrap();
-            let connection = tokio::spawn(connection);
-            let mut client = client.ready().await.unwrap();
-            let (response, mut stream) = client.send_request(request, false).unwrap();
-            stream.send_data(body, true).unwrap();
-            let (head, mut incoming) = response.await.unwrap().into_parts();
-            let mut collected = BytesMut::new();
-            while let Some(chunk) = incoming.data().await {
-                let chunk = chunk.unwrap();
-                incoming
-                    .flow_control()
-                    .release_capacity(chunk.len())
-                    .unwrap();
-                collected.extend_from_slice(&chunk);
-            }
-            let trailers = incoming.trailers().await.unwrap();
-            drop((client, stream, incoming));
-            connection.abort();
-            Self {
-                status: head.status,
-                headers: head.headers,
-                body: collected.freeze(),
-                trailers,
-            }
-        })
-        .await
+        let mut wire = Wire::connect(gateway.addr).await;
+        let mut sent = wire.begin(request).await;
+        sent.data(body, true);
+        sent.answer().await.unwrap()
+    }
+
+    /// The gRPC status, wherever it was.
+    #[track_caller]
+    pub(crate) fn grpc_status(&self) -> Status {
+        let found = self.trailers.as_ref().unwrap_or(&self.headers);
+        Status::from_header_map(found).expect("an answer has a grpc-status")
+    }
+
+    /// The decoded status of a gateway's error.
+    #[track_caller]
+    pub(crate) fn error(&self) -> Answer {
+        answer(&self.grpc_status())
     }
 }
 
