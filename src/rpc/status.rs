@@ -44,11 +44,14 @@ pub fn from_failure(failure: Failure) -> Status {
 }
 
 /// A status that tonic made before the service was reached, with the details that
-/// every error has. Code and message stay.
+/// every error has. Code, message and metadata stay; the latter tells a caller whose
+/// compression is not known which ones are (`grpc-accept-encoding`).
 pub fn adopt(status: &Status) -> Status {
     let failure = Failure::new(Kind::InvalidRequest, status.message());
     let details = details(&failure, &row(failure.kind), Extent::Lean);
-    let mut adopted = Status::with_error_details(status.code(), &failure.message, details);
+    let metadata = status.metadata().clone();
+    let mut adopted =
+        Status::with_error_details_and_metadata(status.code(), &failure.message, details, metadata);
     adopted.set_source(Arc::new(failure));
     adopted
 }
