@@ -10,7 +10,7 @@ use std::{
 
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinHandle,
@@ -89,6 +89,23 @@ impl Heard {
         bytes.windows(6).filter(|part| part == b"POST /").count()
     }
 
+    /// How many connections there have been.
+    pub(crate) fn connections(&self) -> usize {
+        *self.connections.borrow()
+    }
+
+    pub(crate) fn add(&self, bytes: &[u8]) {
+        self.bytes.lock().unwrap().extend_from_slice(bytes);
+    }
+
+    /// Reads whatever comes first.
+    pub(crate) async fn some(&self, stream: &mut TcpStream) {
+        let mut buffer = [0; 4096];
+        if let Ok(read) = stream.read(&mut buffer).await {
+            self.add(&buffer[..read]);
+        }
+    }
+
     /// Waits for the n-th connection.
     pub(crate) async fn connection(&self, n: usize) {
         let mut connections = self.connections.subscribe();
@@ -98,21 +115,21 @@ impl Heard {
     }
 
     /// Reads one HTTP/1.1 request without a body; `false` at the end of the connection.
-    pub(crate) async fn request(&self, stream: &mut TcpStream) -> bool {
+    pub(crate) async fn request(&self, stream: &mut (impl AsyncRead + Unpin)) -> bool {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let Ok(byte) = stream.read_u8().await else {
                 return false;
             };
             head.push(byte);
-            self.bytes.lock().unwrap().push(byte);
+            self.add(&[byte]);
         }
         true
     }
 }
 
 /// HTTP/1.1's 204 on a connection that stays.
-pub(crate) async fn no_content(stream: &mut TcpStream) {
+pub(crate) async fn no_content(stream: &mut (impl AsyncWrite + Unpin)) {
     stream
         .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
         .await
