@@ -18,7 +18,7 @@ use tonic::Code;
 
 use crate::support::{
     EXECUTE, Gateway, GatewayBuilder, Sent, Valve, Wire, execute_message, frame, head,
-    valve::{Frame, SETTINGS},
+    valve::{self, Frame, SETTINGS},
     within,
 };
 
@@ -26,7 +26,7 @@ const ID: &str = "213213";
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// An empty SETTINGS frame.
 const NO_SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
-/// SETTINGS_MAX_CONCURRENT_STREAMS and SETTINGS_MAX_HEADER_LIST_SIZE.
+/// `SETTINGS_MAX_CONCURRENT_STREAMS` and `SETTINGS_MAX_HEADER_LIST_SIZE`.
 const MAX_STREAMS: u16 = 3;
 const MAX_HEADERS: u16 = 6;
 
@@ -162,7 +162,7 @@ async fn a_peer_that_does_not_say_hello_in_time_is_dropped() {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let mut said = Vec::new();
     tokio::select! {
@@ -195,7 +195,7 @@ async fn a_peer_that_answers_no_ping_is_dropped() {
         .unwrap();
     let mut said = Vec::new();
     within(mute.read_to_end(&mut said)).await.ok();
-    let frames = crate::support::valve::frames(&said);
+    let frames = valve::frames(&said);
     assert!(frames.iter().any(Frame::is_ping), "{frames:?}");
     gateway.stop().await;
 }

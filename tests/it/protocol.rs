@@ -106,7 +106,7 @@ async fn a_message_that_cannot_be_read_starts_nothing_and_says_so() {
         ("unreadable protobuf", frame(b"\x0a\xff\xff\xff\xff\x0f")),
         ("not UTF-8", frame(b"\x0a\x02\xff\xfe")),
         ("wrong wire type", frame(b"\x08\x01")),
-        ("too long", frame(&[0x0a; 17 * 1024])),
+        ("too long", frame(&vec![0x0a; 17 * 1024])),
         ("longer than there is", Bytes::from(endless)),
         ("compressed without an encoding", Bytes::from(compressed)),
         ("a flag that does not exist", Bytes::from(impossible)),

@@ -26,9 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) fn within<F: Future>(future: F) -> impl Future<Output = F::Output> {
     let caller = std::panic::Location::caller();
     async move {
-        match tokio::time::timeout(PATIENCE, future).await {
-            Ok(output) => output,
-            Err(_) => panic!("{caller}: did not happen within {PATIENCE:?}"),
-        }
+        let Ok(output) = tokio::time::timeout(PATIENCE, future).await else {
+            panic!("{caller}: did not happen within {PATIENCE:?}");
+        };
+        output
     }
 }

@@ -92,7 +92,7 @@ impl Sent {
         self.stream.send_data(bytes.into(), last).ok();
     }
 
-    /// RST_STREAM.
+    /// `RST_STREAM`.
     pub(crate) fn reset(mut self) {
         self.stream.send_reset(Reason::CANCEL);
     }
