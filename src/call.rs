@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Span;
 
 use self::detachable::Detachable;
+pub use self::detachable::Place;
 use crate::{
     authorization::Authorization,
     command::Command,
@@ -63,6 +64,7 @@ impl Calls {
         authorization: Authorization,
         deadline: Deadline,
         span: Span,
+        place: Place,
     ) -> Result<Done, Failure> {
         let command = Arc::new(command);
         // Those that found no connection are tries, too, but put nothing on the wire.
@@ -87,6 +89,7 @@ impl Calls {
                 self.tasks.clone(),
                 self.metrics.clone(),
                 span.clone(),
+                place.clone(),
             );
             let result = match timeout_at(deadline.answer_by(), &mut attempt).await {
                 Ok(result) => result,

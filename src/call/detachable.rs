@@ -3,9 +3,11 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::TaskTracker;
 use tracing::Span;
 
@@ -27,11 +29,27 @@ pub(super) struct Detachable {
     tasks: TaskTracker,
     metrics: Metrics,
     span: Span,
+    place: Place,
 }
+
+/// A call's place among the calls in flight. Given back with the last clone: an
+/// attempt that goes on without its caller keeps it, so that callers who leave
+/// early cannot pile up attempts at a Graph that hangs.
+#[derive(Debug, Clone)]
+pub struct Place(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
 
 struct Running {
     future: BoxedAttempt,
     departure: Departure,
+}
+
+// === impl Place ===
+
+impl Place {
+    /// The place that `permit` stands for.
+    pub fn new(permit: OwnedSemaphorePermit) -> Self {
+        Self(Arc::new(permit))
+    }
 }
 
 // === impl Detachable ===
@@ -44,6 +62,7 @@ impl Detachable {
         tasks: TaskTracker,
         metrics: Metrics,
         span: Span,
+        place: Place,
     ) -> Self {
         Self {
             attempt: Some(Running {
@@ -53,6 +72,7 @@ impl Detachable {
             tasks,
             metrics,
             span,
+            place,
         }
     }
 
@@ -74,9 +94,10 @@ impl Detachable {
     fn detach(&self, future: BoxedAttempt) {
         let detached = self.metrics.call_detached();
         let span = self.span.clone();
+        let place = self.place.clone();
         self.tasks.spawn(async move {
             let result = future.await;
-            drop(detached);
+            drop((detached, place));
             report(&span, &result);
         });
     }

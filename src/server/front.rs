@@ -25,6 +25,7 @@ use super::{
     wire::OpenStream,
 };
 use crate::{
+    call::Place,
     deadline::Deadline,
     failure::{Failure, Kind, Outcome},
     rpc::{CallContext, Succeeded, status},
@@ -80,7 +81,6 @@ impl Front {
         let mut held = Held {
             _stream: stream,
             call: None,
-            slot: None,
         };
         if request.method() != HttpMethod::POST {
             return reply::plain(
@@ -137,12 +137,12 @@ impl Front {
         let deadline = self.deadline(&request)?;
         if method == Method::ExecuteResponseAction {
             let slot = Arc::clone(&self.slots).try_acquire_owned();
-            held.slot = Some(slot.map_err(|_| overloaded())?);
+            request.extensions_mut().insert(CallContext {
+                deadline,
+                span: observation.span().clone(),
+                place: Place::new(slot.map_err(|_| overloaded())?),
+            });
         }
-        request.extensions_mut().insert(CallContext {
-            deadline,
-            span: observation.span().clone(),
-        });
         let mut routes = self.routes.clone();
         let call = AssertUnwindSafe(async { routes.call(request).await }).catch_unwind();
         match timeout_at(deadline.expires() + STUCK, call).await {

@@ -5,7 +5,12 @@ use std::time::Duration;
 use incidentgate::sandbox::Fault;
 use opentelemetry::trace::SpanKind;
 
-use crate::support::{Authority, Gateway, Stub, Valve, Wire, request, stub, within};
+use tokio::net::TcpStream;
+
+use crate::support::{
+    Authority, EXECUTE, Gateway, Stub, Valve, Wire, answer, execute_message, head, request, stub,
+    within,
+};
 
 const ID: &str = "213213";
 const ANSWERED: &str = "an action was answered after its caller had left";
@@ -175,24 +180,81 @@ async fn what_still_waits_for_a_connection_is_never_sent() {
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_gives_its_place_back() {
+async fn an_attempt_without_a_caller_keeps_its_place_until_it_ends() {
     let mut gateway = Gateway::builder()
         .with("server.max_in_flight", "1")
         .start()
         .await;
     for n in 1..=3 {
-        gateway.sandbox.script(ID, [Fault::hang()]);
-        let posted = gateway.sandbox.wait_for_posts(ID, n);
+        gateway
+            .sandbox
+            .script(ID, [Fault::error(404, "notFound", "").held()]);
         let mut wire = Wire::connect(gateway.addr).await;
         let sent = wire.execute(ID, &[]).await;
-        within(posted).await;
+        within(gateway.sandbox.wait_for_posts(ID, n)).await;
         sent.reset();
-        // An answer on the same connection shows that the reset was seen.
-        let other = wire.execute("999", &[]).await.answer().await.unwrap();
-        assert_eq!(other.error().reason, "NOT_FOUND", "{n}");
+        // Else callers who leave early would pile up attempts without a limit.
+        let refused = wire.execute("999", &[]).await.answer().await.unwrap();
+        assert_eq!(refused.error().reason, "GATEWAY_OVERLOADED");
+        gateway.sandbox.release(ID);
+        gateway.logged_times(ANSWERED, n).await;
+        let taken = wire.execute("999", &[]).await.answer().await.unwrap();
+        assert_eq!(taken.error().reason, "NOT_FOUND");
     }
-    gateway.shutdown.immediate.cancel();
-    gateway.stopped().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_before_anything_was_sent_gives_its_place_back() {
+    let silent = Stub::start(|_, stream, _| async move {
+        let _silent = stream;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let mut gateway = Gateway::builder()
+        .with("server.max_in_flight", "1")
+        .with_graph(silent.https_url())
+        .start()
+        .await;
+    let mut wire = Wire::connect(gateway.addr).await;
+    for n in 1..=3 {
+        let sent = wire.execute(ID, &[]).await;
+        within(silent.heard.connection(n)).await;
+        sent.reset();
+        gateway.logged_times(LEFT, n).await;
+    }
+    let unread = wire.begin(head(EXECUTE, &[])).await;
+    unread.reset();
+    let last = wire.execute(ID, &[("grpc-timeout", "50m")]).await;
+    let error = last.answer().await.unwrap().error();
+    assert_eq!(error.reason, "DEADLINE_EXCEEDED");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_caller_who_never_takes_its_answer_keeps_no_place() {
+    let mut gateway = Gateway::builder()
+        .with("server.max_in_flight", "1")
+        .with("drain.timeout", "300ms")
+        .start()
+        .await;
+    let socket = TcpStream::connect(gateway.addr).await.unwrap();
+    let (client, connection) = h2::client::Builder::new()
+        .initial_window_size(0)
+        .handshake(socket)
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    let mut client = client.ready().await.unwrap();
+    let (response, mut stream) = client.send_request(head(EXECUTE, &[]), false).unwrap();
+    stream.send_data(execute_message(ID), true).unwrap();
+    // The headers come, and the message finds no room.
+    let _response = within(response).await.unwrap();
+    let error = answer(&gateway.execute("999").await.unwrap_err());
+    assert_eq!(error.reason, "NOT_FOUND");
+    // Nor does it hold the drain up for longer than it may take.
+    gateway.stop().await;
+    connection.abort();
 }
 
 #[tokio::test]

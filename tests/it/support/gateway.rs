@@ -249,11 +249,16 @@ impl Gateway {
 
     /// Waits for the first log line with this message.
     pub(crate) async fn logged(&self, message: &str) -> serde_json::Value {
+        self.logged_times(message, 1).await
+    }
+
+    /// Waits for the n-th log line with this message.
+    pub(crate) async fn logged_times(&self, message: &str, n: usize) -> serde_json::Value {
         let mut more = self.logs.1.subscribe();
         within(async {
             loop {
                 let is_it = |line: &serde_json::Value| line.to_string().contains(message);
-                if let Some(line) = self.logs().into_iter().find(is_it) {
+                if let Some(line) = self.logs().into_iter().filter(is_it).nth(n - 1) {
                     return line;
                 }
                 more.changed().await.unwrap();
