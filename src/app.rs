@@ -32,7 +32,12 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::default();
     let graph = GraphClient::new(graph_options(config)?, propagator.clone(), metrics.clone())?;
-    let calls = Calls::new(graph, lifecycle.calls().clone(), metrics.clone());
+    let calls = Calls::new(
+        graph,
+        lifecycle.calls().clone(),
+        lifecycle.ending().clone(),
+        metrics.clone(),
+    );
     let health = Health::new(lifecycle.closing().clone());
     let front = Front::new(
         routes(

@@ -9,7 +9,7 @@ mod detachable;
 use std::sync::Arc;
 
 use tokio::time::{Instant, sleep, timeout_at};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Span;
 
 use self::detachable::Detachable;
@@ -30,6 +30,7 @@ pub struct Calls {
     graph: GraphClient,
     policy: Policy,
     tasks: TaskTracker,
+    ending: CancellationToken,
     metrics: Metrics,
 }
 
@@ -44,12 +45,19 @@ pub struct Done {
 
 impl Calls {
     /// `tasks` holds the attempts that go on after their callers have left; wait
-    /// for it before the process ends.
-    pub fn new(graph: GraphClient, tasks: TaskTracker, metrics: Metrics) -> Self {
+    /// for it before the process ends. Once `ending` is cancelled, every call is
+    /// answered at once.
+    pub fn new(
+        graph: GraphClient,
+        tasks: TaskTracker,
+        ending: CancellationToken,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             graph,
             policy: Policy::SINGLE,
             tasks,
+            ending,
             metrics,
         }
     }
@@ -91,9 +99,12 @@ impl Calls {
                 span.clone(),
                 place.clone(),
             );
-            let result = match timeout_at(deadline.answer_by(), &mut attempt).await {
-                Ok(result) => result,
-                Err(_) => Err(passed(attempt.leave(), &command, attempts)),
+            let result = tokio::select! {
+                result = timeout_at(deadline.answer_by(), &mut attempt) => match result {
+                    Ok(result) => result,
+                    Err(_) => Err(passed(attempt.leave(), &command, attempts)),
+                },
+                () = self.ending.cancelled() => Err(cut_short(attempt.leave(), &command)),
             };
             tries += 1;
             attempts += u32::from(departure.state() != Departed::Never);
@@ -122,6 +133,23 @@ fn passed(departed: Departed, command: &Command, attempts: u32) -> Failure {
         Kind::DeadlineAfterSend,
         "the deadline passed before Graph answered, and the action may have been started",
     );
+    failure.client_request_id = Some(command.client_request_id.as_str().to_owned());
+    failure
+}
+
+/// The gateway had to end while an attempt was under way.
+fn cut_short(departed: Departed, command: &Command) -> Failure {
+    let mut failure = if departed == Departed::Never {
+        Failure::new(
+            Kind::GatewayDraining,
+            "this gateway is shutting down, and nothing was sent to Graph; send the call again",
+        )
+    } else {
+        Failure::new(
+            Kind::ResponseLost,
+            "this gateway had to end before Graph answered, and the action may have been started",
+        )
+    };
     failure.client_request_id = Some(command.client_request_id.as_str().to_owned());
     failure
 }

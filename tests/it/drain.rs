@@ -20,8 +20,8 @@ use tonic_reflection::pb::v1::{
 };
 
 use crate::support::{
-    Answer, EXECUTE, Gateway, GatewayBuilder, RawCall, Valve, Wire, answer, execute_message, head,
-    request, valve::Frame, within,
+    Answer, EXECUTE, Gateway, GatewayBuilder, RawCall, Stub, Valve, Wire, answer, execute_message,
+    head, request, valve::Frame, within,
 };
 
 const ID: &str = "213213";
@@ -272,7 +272,12 @@ async fn a_drain_ends_although_graph_hangs() {
     let began = Instant::now();
     gateway.stop().await;
     assert!(began.elapsed() >= Duration::from_millis(300));
-    within(call).await.unwrap().unwrap_err();
+    // A bare end of the connection would be sent again by the caller's library.
+    let error = answer(&within(call).await.unwrap().unwrap_err());
+    assert_eq!(error.code, Code::Unknown);
+    assert_eq!(error.reason, "GRAPH_RESPONSE_LOST");
+    assert_eq!(error.outcome, "UNKNOWN");
+    assert_eq!(error.pushback.as_deref(), Some("-1"));
     let line = gateway.logged("drain cut short").await;
     assert_eq!(line["level"], "ERROR");
     assert_eq!(line["calls"], 2);
@@ -293,8 +298,29 @@ async fn an_immediate_stop_waits_for_nothing() {
         }
         gateway.shutdown.immediate.cancel();
         gateway.stopped().await;
-        sent.answer().await.unwrap_err();
+        let call = sent.answer().await.unwrap();
+        assert!(!call.headers.contains_key("grpc-status"));
+        assert_eq!(call.error().outcome, "UNKNOWN");
     }
+}
+
+#[tokio::test]
+async fn what_waits_for_a_connection_at_the_end_is_told_to_go_elsewhere() {
+    let silent = Stub::start(|_, stream, _| async move {
+        let _silent = stream;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let mut gateway = Gateway::builder()
+        .with("drain.timeout", "100ms")
+        .with_graph(silent.https_url())
+        .start()
+        .await;
+    let mut wire = Wire::connect(gateway.addr).await;
+    let sent = wire.execute(ID, &[]).await;
+    within(silent.heard.connection(1)).await;
+    gateway.stop().await;
+    assert_draining(&sent.answer().await.unwrap().error());
 }
 
 #[tokio::test]
