@@ -4,10 +4,13 @@ use std::sync::{Arc, Mutex};
 
 use h2::{Reason, server};
 use http::{HeaderMap, Response, StatusCode, Version};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+};
 use tonic::Code;
 
-use crate::support::{Answer, Authority, Gateway, Stub, answer, stub};
+use crate::support::{Answer, Authority, Gateway, Stub, Wire, answer, stub, within};
 
 /// The heads of the requests that arrived.
 type Requests = Arc<Mutex<Vec<http::request::Parts>>>;
@@ -252,4 +255,67 @@ async fn a_graph_that_resets_amid_the_tls_handshake_was_sent_nothing() {
     assert_eq!(error.outcome, "NOT_STARTED");
     assert_eq!(stub.heard.connections(), 1);
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_that_graph_has_no_stream_for_is_told_what_becomes_of_it() {
+    let requests = Requests::default();
+    let (go, going) = watch::channel(false);
+    let stub = Stub::start({
+        let requests = Arc::clone(&requests);
+        move |_, stream, _| {
+            let (requests, going) = (Arc::clone(&requests), going.clone());
+            async move {
+                let mut builder = server::Builder::new();
+                let mut connection = builder
+                    .max_concurrent_streams(1)
+                    .handshake::<_, bytes::Bytes>(stream)
+                    .await
+                    .unwrap();
+                while let Some(Ok((request, mut respond))) = connection.accept().await {
+                    requests.lock().unwrap().push(request.into_parts().0);
+                    let mut going = going.clone();
+                    tokio::spawn(async move {
+                        going.wait_for(|go| *go).await.unwrap();
+                        let response = Response::builder().status(204).body(()).unwrap();
+                        respond.send_response(response, true).unwrap();
+                    });
+                }
+            }
+        }
+    })
+    .await;
+    let mut gateway = gateway(&stub).await;
+    let sent_for = |id: &str| {
+        let requests = requests.lock().unwrap();
+        let path = format!("/{id}/");
+        requests
+            .iter()
+            .filter(|request| request.uri.path().contains(&path))
+            .count()
+    };
+    // The first call shows the connection and its limit to the gateway.
+    let mut wire = Wire::connect(gateway.addr).await;
+    let first = wire.execute("first", &[]).await;
+    within(stub.heard.connection(1)).await;
+    let mut told = Vec::new();
+    for id in ["second", "third", "fourth"] {
+        let sent = wire.execute(id, &[("grpc-timeout", "200m")]).await;
+        let error = sent.answer().await.unwrap().error();
+        assert_eq!(error.reason, "DEADLINE_EXCEEDED", "{id}");
+        assert_eq!(sent_for(id), 0, "{id}");
+        told.push((id, error.outcome));
+    }
+    go.send(true).unwrap();
+    assert_eq!(first.answer().await.unwrap().grpc_status().code(), Code::Ok);
+    // Whatever still waits is handed out before this one.
+    gateway.execute("last").await.unwrap();
+    gateway.stop().await;
+    for (id, outcome) in told {
+        let sent = sent_for(id);
+        assert!(sent <= 1, "{id}");
+        assert!(sent == 0 || outcome == "UNKNOWN", "{id}: {outcome}");
+    }
+    assert_eq!(sent_for("first"), 1);
+    assert_eq!(sent_for("last"), 1);
 }
