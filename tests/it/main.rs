@@ -15,6 +15,7 @@ mod health;
 mod protocol;
 mod reflection;
 mod smoke;
+mod storm;
 #[allow(
     dead_code,
     reason = "a fixture offers what its tests have in common, used or not"
