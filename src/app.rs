@@ -40,7 +40,12 @@ impl App {
     ) -> anyhow::Result<Self> {
         let lifecycle = Lifecycle::default();
         let graph = GraphClient::new(graph_options(config)?, propagator.clone(), metrics.clone())?;
-        let calls = Calls::new(graph, lifecycle.calls().clone(), metrics.clone());
+        let calls = Calls::new(
+            graph,
+            lifecycle.calls().clone(),
+            lifecycle.ending().clone(),
+            metrics.clone(),
+        );
         let health = Health::new(lifecycle.closing().clone());
         let routes = routes(
             IncidentTasks::new(calls, credentials),

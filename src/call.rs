@@ -6,13 +6,12 @@
 
 mod detachable;
 
-use std::sync::Arc;
-
-use tokio::time::{Instant, sleep, timeout_at};
-use tokio_util::task::TaskTracker;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Span;
 
 use self::detachable::Detachable;
+pub use self::detachable::Place;
 use crate::{
     authorization::Authorization,
     command::Command,
@@ -29,10 +28,26 @@ pub struct Calls {
     graph: GraphClient,
     policy: Policy,
     tasks: TaskTracker,
+    ending: CancellationToken,
     metrics: Metrics,
 }
 
-/// A command that was carried out: Graph started the action.
+/// One call: what to do, as whom, until when.
+#[derive(Debug)]
+pub struct Call {
+    /// Which task's action to start.
+    pub command: Command,
+    /// What Graph is shown.
+    pub authorization: Authorization,
+    /// Until when the caller must be answered.
+    pub deadline: Deadline,
+    /// The server span.
+    pub span: Span,
+    /// Its place among the calls in flight.
+    pub place: Place,
+}
+
+/// A call that was carried out: Graph started the action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Done {
     /// What Graph answered.
@@ -41,94 +56,125 @@ pub struct Done {
     pub attempts: u32,
 }
 
+/// How often Graph was tried for one call.
+#[derive(Debug, Default)]
+struct Tries {
+    /// All of them.
+    begun: u32,
+    /// Those whose POST may have left; one that finds no connection sends nothing.
+    sent: u32,
+}
+
 impl Calls {
     /// `tasks` holds the attempts that go on after their callers have left; wait
-    /// for it before the process ends.
-    pub fn new(graph: GraphClient, tasks: TaskTracker, metrics: Metrics) -> Self {
+    /// for it before the process ends. Once `ending` is cancelled, every call is
+    /// answered at once.
+    pub fn new(
+        graph: GraphClient,
+        tasks: TaskTracker,
+        ending: CancellationToken,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             graph,
             policy: Policy::SINGLE,
             tasks,
+            ending,
             metrics,
         }
     }
 
-    /// Starts the action of one task, or says why not, before `deadline`.
+    /// Starts the action of one task, or says why not, before the deadline.
     ///
     /// Dropping the future does not cancel a POST that may have left: it is
     /// finished in a task of its own, and its outcome goes to span and log.
-    pub async fn execute(
-        &self,
-        command: Command,
-        authorization: Authorization,
-        deadline: Deadline,
-        span: Span,
-    ) -> Result<Done, Failure> {
-        let command = Arc::new(command);
-        let mut attempts = 0;
-        // An attempt that finds no connection sends nothing, but it was one.
-        let mut tries = 0;
+    pub async fn execute(&self, call: Call) -> Result<Done, Failure> {
+        let Call { deadline, .. } = call;
+        let mut tries = Tries::default();
         loop {
-            let now = Instant::now();
-            if deadline.has_passed(now) {
-                return Err(before_send(&command, attempts));
-            }
-            tries += 1;
-            let departure = Departure::default();
-            let attempt = self.graph.clone().attempt(Attempt {
-                command: Arc::clone(&command),
-                authorization: authorization.clone(),
-                number: tries,
-                departure: departure.clone(),
-                parent: span.clone(),
-            });
-            let mut attempt = Detachable::new(
-                attempt,
-                departure.clone(),
-                self.tasks.clone(),
-                self.metrics.clone(),
-                span.clone(),
-            );
-            let result = match timeout_at(deadline.answer_by(), &mut attempt).await {
-                Ok(result) => result,
-                Err(_) => Err(passed(attempt.leave(), &command, attempts)),
-            };
-            attempts += u32::from(departure.state() != Departed::Never);
-            let mut failure = match result {
-                Ok(accepted) => return Ok(Done { accepted, attempts }),
+            let mut failure = match self.attempt(&call, &mut tries).await {
+                Ok(accepted) => {
+                    return Ok(Done {
+                        accepted,
+                        attempts: tries.sent,
+                    });
+                }
                 Err(failure) => failure,
             };
-            failure.attempts = attempts;
+            failure.attempts = tries.sent;
+            failure
+                .client_request_id
+                .get_or_insert_with(|| call.command.client_request_id.as_str().to_owned());
             let remaining = deadline
                 .answer_by()
                 .saturating_duration_since(Instant::now());
-            match self.policy.decide(&failure, tries, remaining) {
+            match self.policy.decide(&failure, tries.begun, remaining) {
                 Next::Stop => return Err(failure),
-                Next::Wait(delay) => sleep(delay).await,
+                Next::Wait(delay) => tokio::select! {
+                    () = sleep(delay) => {}
+                    () = self.ending.cancelled() => return Err(failure),
+                },
             }
         }
     }
-}
 
-/// The deadline passed while an attempt was under way.
-fn passed(departed: Departed, command: &Command, attempts: u32) -> Failure {
-    if departed == Departed::Never {
-        return before_send(command, attempts);
+    /// One attempt, for as long as the caller waits and the gateway lives.
+    async fn attempt(&self, call: &Call, tries: &mut Tries) -> Result<Accepted, Failure> {
+        if call.deadline.has_passed(Instant::now()) {
+            return Err(deadline_passed(Departed::Never));
+        }
+        tries.begun += 1;
+        let departure = Departure::default();
+        let attempt = self.graph.clone().attempt(Attempt {
+            command: call.command.clone(),
+            authorization: call.authorization.clone(),
+            number: tries.begun,
+            departure: departure.clone(),
+            parent: call.span.clone(),
+        });
+        let mut attempt = Detachable::new(
+            attempt,
+            departure.clone(),
+            self.tasks.clone(),
+            self.metrics.clone(),
+            call.span.clone(),
+            call.place.clone(),
+        );
+        let result = tokio::select! {
+            biased;
+            result = &mut attempt => result,
+            () = sleep_until(call.deadline.answer_by()) => Err(deadline_passed(attempt.leave())),
+            () = self.ending.cancelled() => Err(gateway_ends(attempt.leave())),
+        };
+        tries.sent += u32::from(departure.state() != Departed::Never);
+        result
     }
-    let mut failure = Failure::new(
-        Kind::DeadlineAfterSend,
-        "the deadline passed before Graph answered, and the action may have been started",
-    );
-    failure.client_request_id = Some(command.client_request_id.as_str().to_owned());
-    failure
 }
 
-fn before_send(command: &Command, attempts: u32) -> Failure {
-    let mut failure = Failure::new(
-        Kind::DeadlineBeforeSend,
-        "the deadline passed before anything was sent to Graph",
-    );
-    failure.client_request_id = Some(command.client_request_id.as_str().to_owned());
-    failure.attempts = attempts;
-    failure
+fn deadline_passed(departed: Departed) -> Failure {
+    if departed == Departed::Never {
+        Failure::new(
+            Kind::DeadlineBeforeSend,
+            "the deadline passed before anything was sent to Graph",
+        )
+    } else {
+        Failure::new(
+            Kind::DeadlineAfterSend,
+            "the deadline passed before Graph answered, and the action may have been started",
+        )
+    }
+}
+
+fn gateway_ends(departed: Departed) -> Failure {
+    if departed == Departed::Never {
+        Failure::new(
+            Kind::GatewayDraining,
+            "this gateway is shutting down, and nothing was sent to Graph; send the call again",
+        )
+    } else {
+        Failure::new(
+            Kind::ResponseLost,
+            "this gateway had to end before Graph answered, and the action may have been started",
+        )
+    }
 }

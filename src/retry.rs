@@ -25,13 +25,13 @@ impl Policy {
     pub const SINGLE: Self = Self { max_attempts: 1 };
 
     /// Sends again only what was certainly not started and passes by itself, only
-    /// while attempts are left, and only if the wait ends within `remaining`, the
-    /// time that the caller still gives. `attempts` counts those already made.
-    pub fn decide(self, failure: &Failure, attempts: u32, remaining: Duration) -> Next {
+    /// while tries are left, and only if the wait ends within `remaining`, the
+    /// time that the caller still gives. `tries` counts those already made.
+    pub fn decide(self, failure: &Failure, tries: u32, remaining: Duration) -> Next {
         match failure.retry_after {
             Some(delay)
                 if failure.kind.may_be_sent_again()
-                    && attempts < self.max_attempts
+                    && tries < self.max_attempts
                     && delay < remaining =>
             {
                 Next::Wait(delay)

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 use tracing::Span;
 
 use crate::{
-    call::{Calls, Done},
+    call::{Call, Calls, Done, Place},
     credentials::Credentials,
     deadline::Deadline,
     failure::{Failure, Kind},
@@ -37,6 +37,8 @@ pub struct CallContext {
     pub deadline: Deadline,
     /// The server span.
     pub span: Span,
+    /// The call's place among those in flight.
+    pub place: Place,
 }
 
 /// How a successful call ended, in the response's extensions: for span and metric.
@@ -55,13 +57,27 @@ impl IncidentTasks {
         &self,
         request: Request<pb::ExecuteResponseActionRequest>,
     ) -> Result<pb::ExecuteResponseActionResponse, Failure> {
-        let (metadata, extensions, message) = request.into_parts();
-        let CallContext { deadline, span } = extensions
-            .get()
-            .cloned()
+        let (metadata, mut extensions, message) = request.into_parts();
+        let CallContext {
+            deadline,
+            span,
+            place,
+        } = extensions
+            .remove()
             .ok_or_else(|| Failure::new(Kind::GatewayFault, "the call has no context"))?;
-        let authorization = self.credentials.authorize(metadata.as_ref())?;
-        let command = validate::command(message)?;
+        let command = validate::command(message);
+        let authorization = match self.credentials.authorize(metadata.as_ref()) {
+            Ok(authorization) => authorization,
+            Err(mut failure) => {
+                // The refusal, too, can be found by the caller's id.
+                failure.client_request_id = match command {
+                    Ok(command) => Some(command.client_request_id.into_string()),
+                    Err(malformed) => malformed.client_request_id,
+                };
+                return Err(failure);
+            }
+        };
+        let command = command?;
         let client_request_id = command.client_request_id.as_str().to_owned();
         tracing_opentelemetry::OpenTelemetrySpanExt::set_attribute(
             &span,
@@ -70,7 +86,13 @@ impl IncidentTasks {
         );
         let done = self
             .calls
-            .execute(command, authorization, deadline, span)
+            .execute(Call {
+                command,
+                authorization,
+                deadline,
+                span,
+                place,
+            })
             .await?;
         Ok(response(done, client_request_id))
     }

@@ -3,10 +3,11 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::OwnedSemaphorePermit};
 use tokio_util::task::TaskTracker;
 use tracing::Span;
 
@@ -31,6 +32,7 @@ pub(super) struct Detachable {
     tasks: TaskTracker,
     metrics: Metrics,
     span: Span,
+    place: Place,
 }
 
 /// Who hears what becomes of an attempt that is left to itself.
@@ -41,10 +43,24 @@ enum Caller {
     /// Nobody: the outcome is counted when it is known.
     Gone,
 }
+/// A call's place among the calls in flight. Given back with the last clone: an
+/// attempt that goes on without its caller keeps it, so that callers who leave
+/// early cannot pile up attempts at a Graph that hangs.
+#[derive(Debug, Clone)]
+pub struct Place(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
 
 struct Running {
     future: BoxedAttempt,
     departure: Departure,
+}
+
+// === impl Place ===
+
+impl Place {
+    /// The place that `permit` stands for.
+    pub fn new(permit: OwnedSemaphorePermit) -> Self {
+        Self(Arc::new(permit))
+    }
 }
 
 // === impl Detachable ===
@@ -57,6 +73,7 @@ impl Detachable {
         tasks: TaskTracker,
         metrics: Metrics,
         span: Span,
+        place: Place,
     ) -> Self {
         Self {
             attempt: Some(Running {
@@ -66,6 +83,7 @@ impl Detachable {
             tasks,
             metrics,
             span,
+            place,
         }
     }
 
@@ -97,9 +115,10 @@ impl Detachable {
         let metrics = self.metrics.clone();
         let detached = metrics.call_detached();
         let span = self.span.clone();
+        let place = self.place.clone();
         let attempt = async move {
             let result = future.await;
-            drop(detached);
+            drop((detached, place));
             if caller == Caller::Gone {
                 metrics.action_outcome(graph::outcome(&result), CANCELLED);
             }

@@ -79,7 +79,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct Attempt {
     /// The task and the client-request-id.
-    pub command: Arc<Command>,
+    pub command: Command,
     /// What Graph is shown.
     pub authorization: Authorization,
     /// 1 for the first.

@@ -4,6 +4,8 @@
 use http::{HeaderMap, HeaderName};
 use serde_json::Value;
 
+use super::text::REMOVED;
+
 /// Removes every header whose value holds the token.
 pub(super) fn remove_from_headers(headers: &mut HeaderMap, token: &str) {
     if token.is_empty() {
@@ -36,7 +38,7 @@ pub(super) fn removed_from_body(body: &[u8], token: &str) -> Option<Vec<u8>> {
         None => std::str::from_utf8(body).ok()?,
     };
     text.contains(token)
-        .then(|| text.replace(token, "[removed]").into_bytes())
+        .then(|| text.replace(token, REMOVED).into_bytes())
 }
 
 /// A token is longer than nearly every value, which then costs nothing.

@@ -22,6 +22,9 @@ pub(super) fn clean(text: &str, max: usize) -> String {
     cleaned
 }
 
+/// What stands in the place of a token or a URL.
+pub(super) const REMOVED: &str = "[removed]";
+
 /// [`clean`], and every word that looks like a token or a URL is removed: Graph's
 /// messages are prose, but some services put their inner request into them.
 pub(super) fn scrub(text: &str, max: usize) -> String {
@@ -34,7 +37,7 @@ pub(super) fn scrub(text: &str, max: usize) -> String {
             // `eyJ` is `{"` in base64url: how every JSON Web Token begins.
             let secret = after_bearer || word.contains("eyJ") || word.contains("://");
             after_bearer = word.eq_ignore_ascii_case("bearer");
-            if secret { "[removed]" } else { word }
+            if secret { REMOVED } else { word }
         })
         .collect();
     clean(&words.join(" "), max)

@@ -12,7 +12,7 @@ use tonic_types::{
 };
 
 use super::table::{Extra, Reason, Row, row};
-use crate::failure::{Failure, GraphReply, Kind, Origin, Outcome};
+use crate::failure::{Failure, GraphReply, Kind, Origin, Outcome, Violation};
 
 /// The whole trailer block, counted as HTTP/2 counts it. grpc-java drops a call
 /// whose trailers pass 8 KiB; proxies on the way add their own.
@@ -42,10 +42,19 @@ pub fn from_failure(failure: Failure) -> Status {
     status
 }
 
-/// A status that tonic made before the service was reached, with the details that
-/// every error has. Code, message and metadata stay; a message that is too long is
-/// cut, since tonic puts the caller's own headers into some.
+/// A status that tonic made before the service was reached, in the form that every
+/// error has. A message that cannot be read is a malformed request. An unknown
+/// compression stays UNIMPLEMENTED, and its metadata says which ones are known.
 pub fn adopt(status: &Status) -> Status {
+    if status.code() != Code::Unimplemented {
+        let why = format!("the request's message cannot be read: {}", status.message());
+        let mut failure = Failure::new(Kind::InvalidRequest, why);
+        failure.violations = vec![Violation {
+            field: "request",
+            description: "must be an ExecuteResponseActionRequest of 16 KiB at most".to_owned(),
+        }];
+        return from_failure(failure);
+    }
     let failure = Failure::new(Kind::InvalidRequest, status.message());
     let with_message = |message: &str| {
         let details = details(&failure, &row(failure.kind), Extent::Lean);
@@ -54,6 +63,7 @@ pub fn adopt(status: &Status) -> Status {
     };
     let mut adopted = with_message(&failure.message);
     if !fits(&adopted) {
+        // tonic quotes the caller's own header.
         adopted = with_message(&shortened(&failure.message));
     }
     adopted.set_source(Arc::new(failure));

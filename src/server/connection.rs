@@ -86,10 +86,11 @@ impl Connections {
             return;
         };
         let activity = Activity::new();
-        let io = TokioIo::new(WatchedIo::new(stream, Arc::clone(&activity)));
+        let limits = self.front.limits();
+        let io = WatchedIo::new(stream, Arc::clone(&activity), limits.keepalive_timeout);
+        let io = TokioIo::new(io);
         let service = self.service(peer, Arc::clone(&activity));
         let mut connection = pin!(self.http.serve_connection(io, service));
-        let limits = self.front.limits();
         let mut alarms = Alarms::set(limits);
         let mut phase = Phase::Handshake;
         let mut alarm = pin!(sleep_until(alarms.next(phase)));
@@ -105,7 +106,8 @@ impl Connections {
                     phase = Phase::Open;
                 }
                 () = self.lifecycle.closing().cancelled(), if phase != Phase::Closing => {
-                    if phase == Phase::Handshake {
+                    // Both may come to light at once; then a call may have begun.
+                    if phase == Phase::Handshake && !activity.is_established() {
                         return;
                     }
                     // The drain has a hard end of its own.
@@ -115,6 +117,7 @@ impl Connections {
                 }
                 () = self.lifecycle.cut().cancelled() => return,
                 () = &mut alarm => match phase {
+                    Phase::Handshake if activity.is_established() => phase = Phase::Open,
                     // Silent, or too slow to say hello; or its time to finish is over.
                     Phase::Handshake | Phase::Closing => return,
                     Phase::Open => {

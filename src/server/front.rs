@@ -25,6 +25,7 @@ use super::{
     wire::OpenStream,
 };
 use crate::{
+    call::Place,
     deadline::Deadline,
     failure::{Failure, Kind, Outcome},
     rpc::{CallContext, Succeeded, status},
@@ -34,6 +35,7 @@ use crate::{
 /// A call answers by its own deadline. This much later it is taken to be stuck
 /// before its service: a request whose message never ends.
 const STUCK: Duration = Duration::from_millis(100);
+const MESSAGE_LATE: &str = "the deadline passed before the request's message had arrived";
 
 /// The services and everything in front of them.
 #[derive(Debug)]
@@ -79,7 +81,6 @@ impl Front {
         let mut held = Held {
             _stream: stream,
             call: None,
-            slot: None,
         };
         if request.method() != HttpMethod::POST {
             return reply::plain(
@@ -136,12 +137,12 @@ impl Front {
         let deadline = self.deadline(&request)?;
         if method == Method::ExecuteResponseAction {
             let slot = Arc::clone(&self.slots).try_acquire_owned();
-            held.slot = Some(slot.map_err(|_| overloaded())?);
+            request.extensions_mut().insert(CallContext {
+                deadline,
+                span: observation.span().clone(),
+                place: Place::new(slot.map_err(|_| overloaded())?),
+            });
         }
-        request.extensions_mut().insert(CallContext {
-            deadline,
-            span: observation.span().clone(),
-        });
         let mut routes = self.routes.clone();
         let call = AssertUnwindSafe(async { routes.call(request).await }).catch_unwind();
         match timeout_at(deadline.expires() + STUCK, call).await {
@@ -150,10 +151,7 @@ impl Front {
                 Kind::GatewayFault,
                 "the gateway failed while it handled the call, and the action may have been started",
             )),
-            Err(_elapsed) => Err(Failure::new(
-                Kind::DeadlineBeforeSend,
-                "the deadline passed before the request's message had arrived",
-            )),
+            Err(_elapsed) => Err(Failure::new(Kind::DeadlineBeforeSend, MESSAGE_LATE)),
         }
     }
 
@@ -168,7 +166,13 @@ impl Front {
             }
         };
         let has_deadline = request.headers().contains_key("grpc-timeout");
-        let Ok(response) = self.routes.clone().call(request).await;
+        let mut routes = self.routes.clone();
+        // Streams get their headers at once, so this bounds only how long a message
+        // may take to arrive.
+        let response = match timeout_at(deadline.expires(), routes.call(request)).await {
+            Ok(Ok(response)) => response,
+            Err(_elapsed) => Status::deadline_exceeded(MESSAGE_LATE).into_http(),
+        };
         response.map(|body| {
             let body = ReplyBody::new(body, None, held);
             if has_deadline {

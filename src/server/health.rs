@@ -81,12 +81,14 @@ impl health_server::Health for Health {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
+        let closing = self.closing.clone();
         let updates = if is_known(request.get_ref()) {
-            watch_serving(self.serving.subscribe()).boxed()
+            watch_serving(self.serving.subscribe(), closing).boxed()
         } else {
             // It may come to be: the protocol keeps the stream open.
             stream::once(async { ServingStatus::ServiceUnknown })
                 .chain(stream::pending())
+                .take_until(closing.cancelled_owned())
                 .boxed()
         };
         let ended = stream::once(async {
@@ -94,24 +96,31 @@ impl health_server::Health for Health {
                 "the server is shutting down; watch another one",
             ))
         });
-        let closing = self.closing.clone().cancelled_owned();
-        let stream = updates
-            .map(|status| Ok(response(status)))
-            .take_until(closing)
-            .chain(ended);
+        let stream = updates.map(|status| Ok(response(status))).chain(ended);
         Ok(Response::new(Box::pin(stream)))
     }
 }
 
-/// The status now and after each change.
-fn watch_serving(updates: watch::Receiver<bool>) -> impl Stream<Item = ServingStatus> + Send {
-    stream::unfold((updates, true), |(mut updates, first)| async move {
-        if !first {
-            updates.changed().await.ok()?;
-        }
-        let serving = *updates.borrow_and_update();
-        Some((serving_status(serving), (updates, false)))
-    })
+/// The status now and after each change, until `closing`. A change that came before
+/// the end is told, however soon the end follows.
+fn watch_serving(
+    updates: watch::Receiver<bool>,
+    closing: CancellationToken,
+) -> impl Stream<Item = ServingStatus> + Send {
+    stream::unfold(
+        (updates, closing, true),
+        |(mut updates, closing, first)| async move {
+            if !first {
+                tokio::select! {
+                    biased;
+                    changed = updates.changed() => changed.ok()?,
+                    () = closing.cancelled() => return None,
+                }
+            }
+            let serving = *updates.borrow_and_update();
+            Some((serving_status(serving), (updates, closing, false)))
+        },
+    )
 }
 
 fn is_known(request: &HealthCheckRequest) -> bool {

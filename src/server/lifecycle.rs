@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! NOT_SERVING -> delay -> GOAWAY, no new calls -> calls in flight and attempts
-//! without a caller finish -> connections close -> whatever is left is cut
+//! without a caller finish -> connections close -> whatever is left is answered
+//! without an outcome, then cut
 //! ```
 
 use std::time::Duration;
@@ -17,11 +18,14 @@ use super::health::Health;
 
 /// Once all calls are answered, the last bytes have this long to leave.
 const FLUSH: Duration = Duration::from_secs(1);
+/// The same where nobody wants to wait any more.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// What every part of the server knows of its end. Clones are the same lifecycle.
 #[derive(Debug, Clone, Default)]
 pub struct Lifecycle {
     closing: CancellationToken,
+    ending: CancellationToken,
     cut: CancellationToken,
     calls: TaskTracker,
     connections: TaskTracker,
@@ -65,6 +69,13 @@ impl Lifecycle {
     /// Resolves when connections must say GOAWAY.
     pub fn closing(&self) -> &CancellationToken {
         &self.closing
+    }
+
+    /// Resolves when calls must be answered with what is known at that moment: a
+    /// connection that is cut instead looks like UNAVAILABLE to the caller's library,
+    /// which may send the call again.
+    pub fn ending(&self) -> &CancellationToken {
+        &self.ending
     }
 
     /// Resolves when connections must end at once.
@@ -117,6 +128,11 @@ impl Lifecycle {
                 calls = self.calls.len(),
                 "drain cut short: these calls have no known outcome"
             );
+            self.ending.cancel();
+            tokio::select! {
+                () = self.connections.wait() => {}
+                () = sleep(LAST_WORDS) => {}
+            }
         }
         self.cut.cancel();
         self.connections.wait().await;

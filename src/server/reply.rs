@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
 use http_body_util::{Full, StreamBody};
-use tokio::{sync::OwnedSemaphorePermit, time::Sleep};
+use tokio::time::Sleep;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tonic::{Code, Status, body::Body};
 
@@ -33,8 +33,6 @@ pub(super) struct Held {
     pub(super) _stream: OpenStream,
     /// Its place among the calls that a drain waits for.
     pub(super) call: Option<TaskTrackerToken>,
-    /// Its place among the calls in flight.
-    pub(super) slot: Option<OwnedSemaphorePermit>,
 }
 
 /// Sends the status behind the headers instead of in them.

@@ -1,5 +1,5 @@
-//! A connection's bytes, watched: whether the peer has begun to speak HTTP/2, and
-//! when it last had a call open.
+//! A connection's bytes, watched: whether the peer has begun to speak HTTP/2, when it
+//! last had a call open, and whether it still reads.
 
 use std::{
     io,
@@ -15,7 +15,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::Notify,
-    time::Instant,
+    time::{Instant, Sleep, sleep},
 };
 
 /// The connection preface (24 bytes) and the header of the SETTINGS frame that
@@ -37,12 +37,20 @@ pub(super) struct Activity {
 #[derive(Debug)]
 pub(super) struct OpenStream(Arc<Activity>);
 
-/// A byte stream whose reads are counted until the handshake is done.
+/// A byte stream whose reads are counted until the handshake is done, and whose
+/// writes fail once the peer has taken nothing for too long.
+///
+/// An unanswered ping does not end such a connection: HTTP/2 says GOAWAY first, and
+/// waits for room to say it.
 #[derive(Debug)]
 pub(super) struct WatchedIo<IO> {
     io: IO,
     activity: Arc<Activity>,
     established: bool,
+    /// How long a write may make no progress.
+    patience: Duration,
+    /// Set while one makes none.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 // === impl Activity ===
@@ -60,9 +68,14 @@ impl Activity {
 
     /// Resolves once the peer has begun to speak HTTP/2. Cancel-safe.
     pub(super) async fn established(&self) {
-        while self.bytes_read.load(Ordering::Acquire) < HANDSHAKE_BYTES {
+        while !self.is_established() {
             self.established.notified().await;
         }
+    }
+
+    /// Whether the peer has begun to speak HTTP/2.
+    pub(super) fn is_established(&self) -> bool {
+        self.bytes_read.load(Ordering::Acquire) >= HANDSHAKE_BYTES
     }
 
     pub(super) fn open_stream(self: &Arc<Self>) -> OpenStream {
@@ -92,12 +105,35 @@ impl Drop for OpenStream {
 // === impl WatchedIo ===
 
 impl<IO> WatchedIo<IO> {
-    pub(super) fn new(io: IO, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(io: IO, activity: Arc<Activity>, patience: Duration) -> Self {
         Self {
             io,
             activity,
             established: false,
+            patience,
+            stalled: None,
         }
+    }
+
+    /// What a write has come to, with an end to its waiting.
+    fn written<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let patience = self.patience;
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(sleep(patience)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the peer has stopped reading",
+        )))
     }
 }
 
@@ -127,7 +163,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for WatchedIo<IO> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.written(cx, written)
     }
 
     fn poll_write_vectored(
@@ -135,7 +172,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for WatchedIo<IO> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.written(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

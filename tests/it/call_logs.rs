@@ -60,7 +60,7 @@ async fn an_unknown_outcome_is_a_warning() {
     let gateway = Gateway::start().await;
     gateway.sandbox.script("213213", [Fault::reset()]);
     gateway.execute("213213").await.unwrap_err();
-    let line = gateway.wait_for_log("call failed").await;
+    let line = gateway.logged("call failed").await;
     assert_eq!(line["level"], "WARN");
     assert_eq!(line["outcome"], "UNKNOWN");
     assert_eq!(line["reason"], "GRAPH_RESPONSE_LOST");
@@ -86,12 +86,12 @@ async fn what_became_of_an_action_without_its_caller_is_logged_with_the_callers_
         within(gateway.sandbox.wait_for_posts("213213", 1)).await;
         calling.abort();
         let left = gateway
-            .wait_for_log("the caller left before the action was answered")
+            .logged("the caller left before the action was answered")
             .await;
         assert_eq!(left["trace_id"], TRACE);
         assert_eq!(left["departed"], "yes");
         gateway.sandbox.release("213213");
-        let line = gateway.wait_for_log(answered).await;
+        let line = gateway.logged(answered).await;
         assert_eq!(line["trace_id"], TRACE);
         assert_eq!(line["span_id"], left["span_id"]);
         assert_eq!(line["outcome"], outcome);
@@ -107,7 +107,7 @@ async fn an_action_that_outlives_its_deadline_is_logged_too() {
     assert_eq!(call.grpc_status().code(), Code::DeadlineExceeded);
     gateway.sandbox.release("213213");
     let answered = "an action was answered after its caller had left";
-    let line = gateway.wait_for_log(answered).await;
+    let line = gateway.logged(answered).await;
     assert_eq!(line["trace_id"], TRACE);
     assert_eq!(line["outcome"], "STARTED");
 }

@@ -107,7 +107,7 @@ async fn an_attempt_without_its_caller_counts_as_detached_until_it_ends() {
 
     gateway.sandbox.release("213213");
     gateway
-        .wait_for_log("an action was answered after its caller had left")
+        .logged("an action was answered after its caller had left")
         .await;
     let ended = points(&gateway.metrics());
     assert!(ended.contains(&"incidentgate.calls.detached {call} {} 0".to_owned()));

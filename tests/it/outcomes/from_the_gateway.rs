@@ -26,7 +26,7 @@ pub(super) fn rows() -> Vec<Row> {
             Kind::CallerUnauthenticated,
             Provocation::NoToken,
             "UNAUTHENTICATED | CALLER_UNAUTHENTICATED (incidentgate) | NOT_STARTED | ",
-            REFUSED,
+            VALID,
         ),
         row(
             "gateway over its limits",

@@ -25,7 +25,10 @@ use opentelemetry_sdk::{
     metrics::{InMemoryMetricExporter, SdkMeterProvider, data::ResourceMetrics},
     trace::{SdkTracerProvider, SpanData},
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
 use tonic::{Request, Status, transport::Channel};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
@@ -61,7 +64,7 @@ pub(crate) struct Gateway {
     _subscriber: DefaultGuard,
 }
 
-/// A log that is kept.
+/// A log that is kept, and a word when it grows.
 #[derive(Debug, Clone, Default)]
 struct Lines {
     text: Arc<Mutex<Vec<u8>>>,
@@ -225,15 +228,6 @@ impl Gateway {
         self.spans.changes.until(look).await
     }
 
-    /// The first log line with this message, once it is written.
-    pub(crate) async fn wait_for_log(&self, message: &str) -> serde_json::Value {
-        let look = || {
-            let mut lines = self.logs().into_iter();
-            lines.find(|line| line["message"] == message)
-        };
-        self.logs.changes.until(look).await
-    }
-
     /// The newest state of every metric.
     pub(crate) fn metrics(&self) -> ResourceMetrics {
         self.meters.force_flush().unwrap();
@@ -255,6 +249,41 @@ impl Gateway {
     /// The log as it was written.
     pub(crate) fn log_text(&self) -> String {
         String::from_utf8(self.logs.text.lock().unwrap().clone()).unwrap()
+    }
+
+    /// Waits for the first log line whose message begins so.
+    pub(crate) async fn logged(&self, message: &str) -> serde_json::Value {
+        self.logged_times(message, 1).await
+    }
+
+    /// Waits for the n-th log line whose message begins so.
+    pub(crate) async fn logged_times(&self, message: &str, n: usize) -> serde_json::Value {
+        let look = || {
+            let says_so = |line: &serde_json::Value| {
+                let text = line["message"].as_str();
+                text.is_some_and(|text| text.starts_with(message))
+            };
+            self.logs().into_iter().filter(says_so).nth(n - 1)
+        };
+        self.logs.changes.until(look).await
+    }
+
+    /// Asks for the drain and returns once no connection is taken any more.
+    pub(crate) async fn begin_drain(&self) {
+        self.shutdown.graceful.cancel();
+        within(async {
+            while TcpStream::connect(self.addr).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
+    /// Whether it has not come to its end yet.
+    pub(crate) fn is_running(&self) -> bool {
+        self.running
+            .as_ref()
+            .is_some_and(|running| !running.is_finished())
     }
 
     /// Drains and waits for the end; a panic or an error of the gateway's is the test's.

@@ -7,7 +7,11 @@ mod gateway;
 mod observed;
 mod process;
 mod raw;
+pub(crate) mod stub;
+mod tls;
 mod tree;
+pub(crate) mod valve;
+mod wire;
 
 use std::{future::Future, time::Duration};
 
@@ -18,7 +22,11 @@ pub(crate) use gateway::{Gateway, GatewayBuilder, TOKEN, request};
 pub(crate) use observed::{attributes, boundaries, points};
 pub(crate) use process::Process;
 pub(crate) use raw::{RawCall, frame};
+pub(crate) use stub::Stub;
+pub(crate) use tls::Authority;
 pub(crate) use tree::{TEMPLATE, Tree, on_client, on_server};
+pub(crate) use valve::Valve;
+pub(crate) use wire::{EXECUTE, Sent, Wire, execute_message, head};
 
 /// No promise of the gateway takes longer than this in a test.
 const PATIENCE: Duration = Duration::from_secs(20);

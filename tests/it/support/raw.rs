@@ -2,19 +2,21 @@
 //! was headers and which trailers.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use h2::client::SendRequest;
+use h2::client::{ResponseFuture, SendRequest};
 use http::{HeaderMap, Request, StatusCode};
 use incidentgate::pb::{ExecuteResponseActionRequest, ExecuteResponseActionResponse};
 use prost::Message as _;
-use tokio::net::TcpStream;
 use tonic::Status;
 
-use super::{Gateway, TOKEN, within};
+use super::{
+    Answer, Gateway, answer,
+    wire::{self, EXECUTE, Wire},
+};
 
 /// What came back, as it came.
 #[derive(Debug)]
 pub(crate) struct RawCall {
-    /// The port that the call came from.
+    /// The caller's port, by which the server's span knows it.
     pub(crate) port: u16,
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -40,39 +42,21 @@ impl RawCall {
         headers: &[(&str, &str)],
     ) -> Self {
         let mut request = Self::request(gateway);
-        for (name, value) in headers {
-            let name: http::HeaderName = name.parse().unwrap();
-            request.headers_mut().insert(name, value.parse().unwrap());
-        }
+        wire::set(&mut request, headers);
         Self::send(gateway, request, frame(&message.encode_to_vec())).await
     }
 
     /// The head of a call with a token.
     pub(crate) fn request(gateway: &Gateway) -> Request<()> {
-        let uri = format!(
-            "http://{}/incidentgate.v1.IncidentTaskService/ExecuteResponseAction",
-            gateway.addr
-        );
-        Request::post(uri)
-            .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .header("authorization", format!("Bearer {TOKEN}"))
-            .body(())
-            .unwrap()
+        wire::head_for(&gateway.addr.to_string(), EXECUTE)
     }
 
     /// Sends any request with any body, on a connection of its own.
     pub(crate) async fn send(gateway: &Gateway, request: Request<()>, body: Bytes) -> Self {
-        within(async {
-            let socket = TcpStream::connect(gateway.addr).await.unwrap();
-            let port = socket.local_addr().unwrap().port();
-            let (client, connection) = h2::client::handshake(socket).await.unwrap();
-            let connection = tokio::spawn(connection);
-            let call = Self::exchange(client, port, request, body).await;
-            connection.abort();
-            call
-        })
-        .await
+        let mut wire = Wire::connect(gateway.addr).await;
+        let mut sent = wire.begin(request).await;
+        sent.data(body, true);
+        sent.answer().await.unwrap()
     }
 
     /// Sends any request on a connection that the test drives, whose local port is `port`.
@@ -85,24 +69,26 @@ impl RawCall {
         let mut client = client.ready().await.unwrap();
         let (response, mut stream) = client.send_request(request, false).unwrap();
         stream.send_data(body, true).unwrap();
-        let (head, mut incoming) = response.await.unwrap().into_parts();
+        Self::read(response, port).await.unwrap()
+    }
+
+    /// Reads the whole answer, or tells how the stream broke.
+    pub(super) async fn read(response: ResponseFuture, port: u16) -> Result<Self, h2::Error> {
+        let (head, mut incoming) = response.await?.into_parts();
         let mut collected = BytesMut::new();
         while let Some(chunk) = incoming.data().await {
-            let chunk = chunk.unwrap();
-            incoming
-                .flow_control()
-                .release_capacity(chunk.len())
-                .unwrap();
+            let chunk = chunk?;
+            incoming.flow_control().release_capacity(chunk.len())?;
             collected.extend_from_slice(&chunk);
         }
-        let trailers = incoming.trailers().await.unwrap();
-        Self {
+        let trailers = incoming.trailers().await?;
+        Ok(Self {
             port,
             status: head.status,
             headers: head.headers,
             body: collected.freeze(),
             trailers,
-        }
+        })
     }
 
     /// The block that holds the status: the trailers, or the headers of "Trailers-Only".
@@ -110,10 +96,16 @@ impl RawCall {
         self.trailers.as_ref().unwrap_or(&self.headers)
     }
 
-    /// The status, from wherever it stands.
+    /// The gRPC status, from wherever it stands.
     #[track_caller]
     pub(crate) fn grpc_status(&self) -> Status {
-        Status::from_header_map(self.block()).expect("a gRPC status")
+        Status::from_header_map(self.block()).expect("an answer has a grpc-status")
+    }
+
+    /// The decoded status of a gateway's error.
+    #[track_caller]
+    pub(crate) fn error(&self) -> Answer {
+        answer(&self.grpc_status())
     }
 
     /// The message of a success.

@@ -70,13 +70,13 @@ pub(super) fn fixtures() -> Vec<Fixture> {
             .hides("marked-as-secret"),
         json("the gateway's token in code and message", 403, r#"{"error":{"code":"gateway-token-marked-as-secret","message":"x gateway-token-marked-as-secret"}}"#)
             .for_the_own_token()
-            .is("PERMISSION_DENIED | REMOVED (graph.microsoft.com) | NOT_STARTED | ")
+            .is("PERMISSION_DENIED | HTTP_403 (graph.microsoft.com) | NOT_STARTED | ")
             .hides("marked-as-secret"),
         json("the caller's token in JSON's other spelling", 403, r#"{"error":{"code":"accessDenied","message":"token=caller\u002Dtoken\u002dmarked-as-secret"}}"#)
             .is("PERMISSION_DENIED | ACCESS_DENIED (graph.microsoft.com) | NOT_STARTED | ")
             .hides("marked-as-secret"),
         json("another token as the code", 403, r#"{"error":{"code":"eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0","message":"m"}}"#)
-            .is("PERMISSION_DENIED | REMOVED (graph.microsoft.com) | NOT_STARTED | ")
+            .is("PERMISSION_DENIED | HTTP_403 (graph.microsoft.com) | NOT_STARTED | ")
             .hides("eyJ")
             .hides("EY_JHB"),
         json("a URL with the id in the message", 404, r#"{"error":{"code":"itemNotFound","message":"No resource at https://graph.microsoft.com/beta/security/incidentTasks/213213."}}"#)
