@@ -87,10 +87,12 @@ fn routes(tasks: IncidentTasks, health: Health, reflection: bool) -> anyhow::Res
     if !reflection {
         return Ok(routes);
     }
-    // Tools differ in the version that they ask for (gRFC A15).
+    // Tools differ in the version that they ask for (gRFC A15). The types of the
+    // details are described too, or grpcurl shows an error's details as bytes.
     let descriptors = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     Ok(routes
         .add_service(descriptors().build_v1()?)
