@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IsTerminal as _},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     process::ExitCode,
     time::Duration,
 };
@@ -23,6 +24,9 @@ use crate::{
 /// The last spans and metrics have this long to leave; a dead collector cannot
 /// hold the exit up for longer.
 const FLUSH: Duration = Duration::from_secs(2);
+
+/// Where the client commands look for a gateway unless told otherwise.
+const DEFAULT_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051);
 
 /// Runs the gateway until SIGTERM or SIGINT, then drains; a second signal stops it
 /// at once.
@@ -132,9 +136,14 @@ fn announce(
         version = env!("CARGO_PKG_VERSION"),
         "incidentgate serves",
     );
-    if sandbox.is_some() {
+    if let Some(sandbox) = sandbox {
+        let endpoint = match listener.local_addr()? {
+            address if address == DEFAULT_PEER => String::new(),
+            address => format!(" --endpoint http://{address}"),
+        };
         tracing::info!(
-            "sandbox: no real device is touched; first call: incidentgate execute 213213"
+            control = %format_args!("http://{}/sandbox", sandbox.addr()),
+            "sandbox: no real device is touched; first call: incidentgate execute 213213{endpoint}"
         );
     }
     Ok(())
