@@ -5,6 +5,7 @@
 mod accepted;
 mod call_logs;
 mod call_metrics;
+mod layering;
 mod leaks;
 mod otlp;
 mod outcomes;

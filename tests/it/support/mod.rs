@@ -8,6 +8,7 @@ mod observed;
 mod process;
 mod raw;
 mod tree;
+pub(crate) mod source;
 
 use std::{future::Future, time::Duration};
 
