@@ -9,6 +9,7 @@ mod layering;
 mod leaks;
 mod otlp;
 mod outcomes;
+mod process;
 mod properties;
 mod smoke;
 mod span_addresses;

@@ -6,6 +6,7 @@ mod details;
 mod gateway;
 mod observed;
 mod process;
+pub(crate) mod program;
 mod raw;
 mod tree;
 pub(crate) mod source;

@@ -121,7 +121,7 @@ fn mentions(text: &str, depth: usize) -> Vec<Mention> {
         if !starts || word(at + 1) != "::" && !(at > 0 && word(at - 1) == "use") {
             continue;
         }
-        let supers = (0..).take_while(|n| word(at + 2 * n) == "super").count();
+        let supers = (0..8).take_while(|n| word(at + 2 * n) == "super").count();
         let rest = match word(at) {
             "crate" | "incidentgate" => at + 2,
             "super" if supers >= depth => at + 2 * supers,
