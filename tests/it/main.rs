@@ -11,6 +11,7 @@ mod otlp;
 mod outcomes;
 mod process;
 mod properties;
+mod readme;
 mod smoke;
 mod span_addresses;
 mod spans;

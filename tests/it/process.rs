@@ -1,31 +1,10 @@
 //! The real binary: exit codes, output, signals.
 
-use std::{env, fs, net::TcpListener, path::PathBuf, process};
+use std::net::TcpListener;
 
 use serde_json::Value;
 
-use crate::support::program::{Ended, Program, Server, Simulator, run};
-
-/// A file that is removed when the test ends.
-struct TempFile(PathBuf);
-
-impl TempFile {
-    fn new(name: &str, text: &str) -> Self {
-        let path = env::temp_dir().join(format!("incidentgate-{}-{name}", process::id()));
-        fs::write(&path, text).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        fs::remove_file(&self.0).ok();
-    }
-}
+use crate::support::program::{Ended, Program, Server, Simulator, TempFile, run};
 
 #[track_caller]
 fn assert_ended(ended: &Ended, code: i32, texts: &[&str]) {
@@ -204,7 +183,13 @@ fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for arguments in [
-        &["serve", "--listen", &address][..],
+        &[
+            "serve",
+            "--listen",
+            &address,
+            "--graph-url",
+            "http://127.0.0.1:1/beta",
+        ][..],
         &["serve", "--sandbox", "--listen", &address],
         &["sandbox", "--listen", &address],
     ] {

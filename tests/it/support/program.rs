@@ -1,9 +1,10 @@
 //! The real binary as a child process. Whatever a test does, its children end with it.
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead as _, BufReader, Read, Write as _},
     net::{SocketAddr, TcpStream},
+    path::PathBuf,
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
@@ -280,4 +281,28 @@ fn control(sandbox: SocketAddr, method: &str, path: &str, body: &str) -> String 
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 2"), "{answer}");
     body.to_owned()
+}
+
+/// A file that is removed when the test ends.
+#[derive(Debug)]
+pub(crate) struct TempFile(PathBuf);
+
+// === impl TempFile ===
+
+impl TempFile {
+    pub(crate) fn new(name: &str, text: &str) -> Self {
+        let path = env::temp_dir().join(format!("incidentgate-{}-{name}", std::process::id()));
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).ok();
+    }
 }
