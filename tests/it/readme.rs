@@ -11,6 +11,8 @@
 
 use std::{fs, path::Path};
 
+use incidentgate::telemetry::names;
+
 use crate::support::{
     program::{Server, TempFile, run},
     source::read,
@@ -209,5 +211,22 @@ fn the_layout_names_every_module() {
             .iter()
             .any(|name| layout.contains(name));
         assert!(is_named, "README.md, Layout: src/{name} is missing");
+    }
+}
+
+#[test]
+fn the_names_of_metrics_are_the_codes() {
+    let readme = read("README.md");
+    for name in [
+        names::RPC_SERVER_CALL_DURATION,
+        names::HTTP_CLIENT_REQUEST_DURATION,
+        names::ACTION_OUTCOMES,
+        names::CALLS_IN_FLIGHT,
+        names::CALLS_DETACHED,
+    ] {
+        assert!(
+            readme.contains(&format!("| `{name}` |")),
+            "README.md: {name}"
+        );
     }
 }
