@@ -8,8 +8,8 @@ mod observed;
 mod process;
 pub(crate) mod program;
 mod raw;
-mod tree;
 pub(crate) mod source;
+mod tree;
 
 use std::{future::Future, time::Duration};
 
