@@ -16,7 +16,7 @@ use crate::{
         incident_task_service_server::IncidentTaskServiceServer,
     },
     rpc::{IncidentTasks, MAX_REQUEST_BYTES},
-    server::{self, DrainTimes, Front, Lifecycle, Limits, Shutdown, health::Health},
+    server::{self, DrainTimes, Drained, Front, Lifecycle, Limits, Shutdown, health::Health},
     telemetry::{Metrics, Propagator},
 };
 
@@ -70,7 +70,7 @@ impl App {
     }
 
     /// Serves on `listener` until `shutdown`, then drains.
-    pub async fn run(self, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
+    pub async fn run(self, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<Drained> {
         let Self {
             front,
             health,
@@ -79,8 +79,9 @@ impl App {
         } = self;
         let serving = tokio::spawn(server::serve(listener, Arc::new(front), lifecycle.clone()));
         health.start_serving();
-        lifecycle.drain(&health, times, shutdown).await;
-        serving.await.context("the accept loop ended by a panic")
+        let drained = lifecycle.drain(&health, times, shutdown).await;
+        serving.await.context("the accept loop ended by a panic")?;
+        Ok(drained)
     }
 }
 
@@ -92,10 +93,12 @@ fn routes(tasks: IncidentTasks, health: Health, reflection: bool) -> anyhow::Res
     if !reflection {
         return Ok(routes);
     }
-    // Tools differ in the version that they ask for (gRFC A15).
+    // Tools differ in the version that they ask for (gRFC A15). The types of the
+    // details are described too, or grpcurl shows an error's details as bytes.
     let descriptors = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     Ok(routes
         .add_service(descriptors().build_v1()?)

@@ -34,21 +34,28 @@ pub struct Cli {
     command: Command,
 }
 
+// Each command's help is the documentation of its own type.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the gateway.
     Serve(serve::Serve),
-    /// Start the response action of one incident task.
     Execute(execute::Execute),
-    /// Run the simulator of Microsoft Graph alone.
     Sandbox(sandbox::RunSandbox),
-    /// Show the effective configuration, or every mistake in it.
     Check(check::Check),
-    /// Ask whether a gateway takes calls, for container probes.
     Health(health::CheckHealth),
 }
 
 impl Cli {
+    /// Reads the command line; a mistake in it has the same exit code as one in the
+    /// configuration.
+    pub fn parse_or_exit_code() -> Result<Self, ExitCode> {
+        Self::try_parse().map_err(|error| {
+            // Help and version are no errors, and go to stdout.
+            let code = if error.use_stderr() { USAGE } else { 0 };
+            drop(error.print());
+            ExitCode::from(code)
+        })
+    }
+
     /// Carries the command out.
     pub fn run(self) -> ExitCode {
         match self.command {

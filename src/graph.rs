@@ -2,8 +2,8 @@
 //! knows what its answers mean.
 //!
 //! [`GraphClient::attempt`] sends one POST. [`classify`] turns whatever came
-//! back into [`Accepted`] or a [`Failure`](crate::failure::Failure); nothing
-//! behind it looks at an HTTP status again.
+//! back into [`Accepted`] or a [`Failure`]; nothing behind it looks at an HTTP
+//! status again.
 
 mod body;
 mod challenge;

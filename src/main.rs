@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use incidentgate::cli::Cli;
 
 /// glibc's allocator costs the gateway a fifth of its throughput.
@@ -10,5 +9,5 @@ use incidentgate::cli::Cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    Cli::parse().run()
+    Cli::parse_or_exit_code().map_or_else(|code| code, Cli::run)
 }

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 use tracing::Span;
 
 use crate::{
-    call::{Call, Calls, Done, Place},
+    call::{Call, Calls, Done},
     credentials::Credentials,
     deadline::Deadline,
     failure::{Failure, Kind},
@@ -17,6 +17,8 @@ use crate::{
     pb::incident_task_service_server::IncidentTaskService,
     telemetry::{Outcome, names},
 };
+
+pub use crate::call::Place;
 
 /// The largest request that is read. A valid one is under 320 bytes; the slack is
 /// for fields that later versions add.

@@ -30,7 +30,7 @@ use std::time::Duration;
 
 pub use front::Front;
 pub use grpc_timeout::parse as parse_grpc_timeout;
-pub use lifecycle::{DrainTimes, Lifecycle, Shutdown};
+pub use lifecycle::{DrainTimes, Drained, Lifecycle, Shutdown};
 pub use listener::serve;
 pub use method::Method;
 

@@ -11,10 +11,10 @@ use crate::pb::{
     ExecuteResponseActionRequest, incident_task_service_client::IncidentTaskServiceClient,
 };
 
-/// Starts the response action of one incident task and says whether it was started.
+/// Starts the response action of one incident task, and says whether it was started.
 ///
-/// Exits 0 when it was started, 1 when not, 3 when it had been started before, and
-/// 4 when nobody can tell.
+/// Exits 0 when this call started it, 1 when it was not started, 3 when it had been
+/// started before, and 4 when nobody can tell.
 #[derive(Debug, Args)]
 pub(super) struct Execute {
     /// The task's id, as Graph shows it.
@@ -25,7 +25,12 @@ pub(super) struct Execute {
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// A GUID that marks the call in Microsoft's logs; made by the gateway when left out.
-    #[arg(long, value_name = "GUID", default_value = "")]
+    #[arg(
+        long,
+        value_name = "GUID",
+        default_value = "",
+        hide_default_value = true
+    )]
     client_request_id: String,
     /// Print one JSON object.
     #[arg(long)]

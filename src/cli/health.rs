@@ -6,8 +6,11 @@ use clap::Args;
 use tonic::Request;
 
 use super::{FAILURE, fail, peer::Peer, print};
-use crate::pb::health::{
-    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+use crate::{
+    pb::health::{
+        HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+    },
+    rpc::status::code_name,
 };
 
 /// Asks a gateway for its health; exits 0 only when it serves.
@@ -16,7 +19,12 @@ pub(super) struct CheckHealth {
     #[command(flatten)]
     peer: Peer,
     /// The full name of a service; the server as a whole when left out.
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
     service: String,
 }
 
@@ -41,7 +49,12 @@ impl CheckHealth {
             service: self.service,
         });
         request.set_timeout(self.peer.timeout);
-        let answer = HealthClient::new(channel).check(request).await?;
+        let answer = HealthClient::new(channel)
+            .check(request)
+            .await
+            .map_err(|status| {
+                anyhow::anyhow!("{}: {}", code_name(status.code()), status.message())
+            })?;
         Ok(answer.into_inner().status())
     }
 }

@@ -9,7 +9,7 @@ use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 /// Which gateway.
 #[derive(Debug, Args)]
 pub(super) struct Peer {
-    /// The gateway, as <http://HOST:PORT> or <https://HOST:PORT>.
+    /// The gateway, as `http://HOST:PORT` or `https://HOST:PORT`.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
     endpoint: String,
     /// The most time for the call, as in `10s` or `500ms`.

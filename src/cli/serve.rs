@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IsTerminal as _},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     process::ExitCode,
     time::Duration,
 };
@@ -17,12 +18,16 @@ use crate::{
     config::{Config, CredentialsMode, GraphUrl, LogFormat},
     credentials::Credentials,
     sandbox::{self, Sandbox},
+    server::Drained,
     telemetry::{self, LogOptions, Telemetry},
 };
 
 /// The last spans and metrics have this long to leave; a dead collector cannot
 /// hold the exit up for longer.
 const FLUSH: Duration = Duration::from_secs(2);
+
+/// Where the client commands look for a gateway unless told otherwise.
+const DEFAULT_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051);
 
 /// Runs the gateway until SIGTERM or SIGINT, then drains; a second signal stops it
 /// at once.
@@ -96,10 +101,14 @@ async fn serve(mut config: Config, telemetry: &Telemetry) -> anyhow::Result<()> 
         .await
         .with_context(|| format!("cannot listen on {} (server.listen)", config.server.listen))?;
     announce(&config, &credentials, &listener, sandbox.as_ref())?;
-    app.run(listener, shutdown).await?;
+    let Drained { cut_short } = app.run(listener, shutdown).await?;
     if let Some(sandbox) = sandbox {
         sandbox.shutdown().await;
     }
+    anyhow::ensure!(
+        cut_short == 0,
+        "stopped before {cut_short} calls had ended; their outcome is not known"
+    );
     Ok(())
 }
 
@@ -132,9 +141,14 @@ fn announce(
         version = env!("CARGO_PKG_VERSION"),
         "incidentgate serves",
     );
-    if sandbox.is_some() {
+    if let Some(sandbox) = sandbox {
+        let endpoint = match listener.local_addr()? {
+            address if address == DEFAULT_PEER => String::new(),
+            address => format!(" --endpoint http://{address}"),
+        };
         tracing::info!(
-            "sandbox: no real device is touched; first call: incidentgate execute 213213"
+            control = %format_args!("http://{}/sandbox", sandbox.addr()),
+            "sandbox: no real device is touched; first call: incidentgate execute 213213{endpoint}"
         );
     }
     Ok(())

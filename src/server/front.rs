@@ -25,10 +25,9 @@ use super::{
     wire::OpenStream,
 };
 use crate::{
-    call::Place,
     deadline::Deadline,
     failure::{Failure, Kind, Outcome},
-    rpc::{CallContext, Succeeded, status},
+    rpc::{CallContext, Place, Succeeded, status},
     telemetry::{Metrics, Propagator},
 };
 

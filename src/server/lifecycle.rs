@@ -49,6 +49,13 @@ pub struct DrainTimes {
     pub timeout: Duration,
 }
 
+/// How a drain ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// The calls, and the attempts without a caller, that had not ended in time.
+    pub cut_short: usize,
+}
+
 // === impl Lifecycle ===
 
 impl Lifecycle {
@@ -89,7 +96,7 @@ impl Lifecycle {
 
     /// Waits for the wish to stop, then drains. Afterwards no call is being
     /// handled and no connection is open.
-    pub async fn drain(&self, health: &Health, times: DrainTimes, shutdown: Shutdown) {
+    pub async fn drain(&self, health: &Health, times: DrainTimes, shutdown: Shutdown) -> Drained {
         let Shutdown {
             graceful,
             immediate,
@@ -112,20 +119,23 @@ impl Lifecycle {
         self.closing.cancel();
         self.calls.close();
         self.connections.close();
-        let waited_for = tokio::select! {
-            () = self.calls.wait() => true,
-            () = sleep_until(hard_end) => false,
-            () = immediate.cancelled() => false,
-        };
-        if waited_for {
+        tokio::select! {
+            biased;
+            () = self.calls.wait() => {}
+            () = sleep_until(hard_end) => {}
+            () = immediate.cancelled() => {}
+        }
+        let cut_short = self.calls.len();
+        if cut_short == 0 {
             tokio::select! {
                 () = self.connections.wait() => {}
                 () = sleep(FLUSH) => {}
                 () = immediate.cancelled() => {}
             }
+            tracing::info!("drained");
         } else {
             tracing::error!(
-                calls = self.calls.len(),
+                calls = cut_short,
                 "drain cut short: these calls have no known outcome"
             );
             self.ending.cancel();
@@ -136,6 +146,6 @@ impl Lifecycle {
         }
         self.cut.cancel();
         self.connections.wait().await;
-        tracing::info!("drained");
+        Drained { cut_short }
     }
 }

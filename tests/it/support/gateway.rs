@@ -17,7 +17,7 @@ use incidentgate::{
         incident_task_service_client::IncidentTaskServiceClient,
     },
     sandbox::{Options, Sandbox},
-    server::Shutdown,
+    server::{Drained, Shutdown},
     telemetry::{self, LogFormat, LogOptions, Metrics, Propagator},
 };
 use opentelemetry::{metrics::MeterProvider as _, trace::TracerProvider as _};
@@ -55,7 +55,7 @@ pub(crate) struct Gateway {
     pub(crate) addr: SocketAddr,
     pub(crate) sandbox: Sandbox,
     pub(crate) shutdown: Shutdown,
-    running: Option<JoinHandle<anyhow::Result<()>>>,
+    running: Option<JoinHandle<anyhow::Result<Drained>>>,
     tracers: SdkTracerProvider,
     spans: SpanKeeper,
     meters: SdkMeterProvider,
