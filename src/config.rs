@@ -10,7 +10,7 @@ mod choice;
 mod effective;
 mod environment;
 mod file;
-mod form;
+pub(crate) mod form;
 mod given;
 mod graph_url;
 mod mistake;

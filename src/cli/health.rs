@@ -3,9 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use tonic::Request;
 
-use super::{FAILURE, fail, peer::Peer, print};
+use super::{
+    FAILURE, fail,
+    peer::{NoAnswer, Peer, message_of},
+    print,
+};
 use crate::{
     pb::health::{
         HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -44,17 +47,16 @@ impl CheckHealth {
     }
 
     async fn check(self) -> anyhow::Result<ServingStatus> {
-        let channel = self.peer.connect().await?;
-        let mut request = Request::new(HealthCheckRequest {
+        let message = HealthCheckRequest {
             service: self.service,
-        });
-        request.set_timeout(self.peer.timeout);
-        let answer = HealthClient::new(channel)
-            .check(request)
-            .await
-            .map_err(|status| {
-                anyhow::anyhow!("{}: {}", code_name(status.code()), status.message())
-            })?;
-        Ok(answer.into_inner().status())
+        };
+        let call = async |channel, request| HealthClient::new(channel).check(request).await;
+        match self.peer.call(message, call).await {
+            Ok(answer) => Ok(answer.status()),
+            Err(NoAnswer::Unreachable(error)) => Err(error),
+            Err(NoAnswer::Failed(status)) => {
+                anyhow::bail!("{}: {}", code_name(status.code()), message_of(&status))
+            }
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! What `execute` prints: the outcome first, then what it rests on, then what to do.
 
-use std::{collections::BTreeMap, fmt, process::ExitCode};
+use std::{collections::BTreeMap, fmt, process::ExitCode, time::Duration};
 
 use serde::Serialize;
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
+use super::peer::message_of;
 use crate::{pb, rpc::status::code_name};
 
 /// One answered call.
@@ -102,13 +103,13 @@ impl Report {
             code: code_name(status.code()),
             reason: info.map(|info| info.reason.clone()),
             domain: info.map(|info| info.domain.clone()),
-            message: status.message().to_owned(),
+            message: message_of(status),
             graph_request_id: metadata.get("graphRequestId").cloned(),
             client_request_id: metadata.get("clientRequestId").cloned(),
             retry_after_ms,
             metadata,
             provider_warnings: Vec::new(),
-            next: next_step(outcome, retry_after_ms).into_owned(),
+            next: next_step(outcome, retry_after_ms),
         }
     }
 
@@ -175,6 +176,8 @@ impl fmt::Display for Report {
         ];
         for (label, value) in lines {
             if let Some(value) = value {
+                // Whoever answered, the lines are ours, and so is the terminal.
+                let value = value.replace(char::is_control, " ");
                 write!(f, "\n  {label:<18} {value}")?;
             }
         }
@@ -185,18 +188,30 @@ impl fmt::Display for Report {
     }
 }
 
-fn next_step(outcome: Outcome, retry_after_ms: Option<u64>) -> std::borrow::Cow<'static, str> {
-    match (outcome, retry_after_ms) {
+fn next_step(outcome: Outcome, retry_after_ms: Option<u64>) -> String {
+    let step = match (outcome, retry_after_ms) {
         (Outcome::NotStarted, Some(ms)) => {
-            let wait = humantime::format_duration(std::time::Duration::from_millis(ms));
-            format!("send the same call again in {wait} or later").into()
+            let wait = humantime::format_duration(Duration::from_millis(ms));
+            return format!("send the same call again in {wait} or later");
         }
-        (Outcome::NotStarted, None) => "mend the cause; the same call will fail again".into(),
+        (Outcome::NotStarted, None) => "mend the cause; the same call will fail again",
         (Outcome::AlreadyStarted | Outcome::Started, _) => {
-            "look at the task's actionStatus; there is nothing to send again".into()
+            "look at the task's actionStatus; there is nothing to send again"
         }
-        (Outcome::Unknown, _) => {
-            "look at the task's actionStatus before you send the call again".into()
-        }
+        (Outcome::Unknown, _) => "look at the task's actionStatus before you send the call again",
+    };
+    step.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_cannot_forge_a_line_or_steer_the_terminal() {
+        let status = Status::unknown("lost\n  next  call again\r\u{1b}[2J");
+        let text = Report::failed(&status).to_string();
+        assert_eq!(text.lines().count(), 4, "{text}");
+        assert!(!text.contains(['\r', '\u{1b}']), "{text:?}");
     }
 }

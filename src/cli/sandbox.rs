@@ -7,20 +7,33 @@ use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
 
 use super::{FAILURE, fail, interrupt::shutdown_on_signals, print};
-use crate::sandbox::{Dialect, Options, Sandbox};
+use crate::{
+    config::form,
+    sandbox::{Dialect, Options, Sandbox},
+};
 
 /// Runs the simulator of Microsoft Graph until a signal. It forgets everything when
 /// it stops.
 #[derive(Debug, Args)]
 pub(super) struct RunSandbox {
     /// Address to listen on; it has no authentication, so keep it on loopback.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080",
+        value_parser = |text: &str| form::socket_address().demand(text)
+    )]
     listen: SocketAddr,
     /// Which version of Microsoft's page the refusals are worded after.
     #[arg(long, value_enum, default_value_t = Wording::Draft)]
     dialect: Wording,
     /// How long an action runs once it was started.
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "5s",
+        value_parser = |text: &str| form::duration(Duration::ZERO, form::DAY).demand(text)
+    )]
     step: Duration,
     /// What random faults are drawn from: the same seed gives the same faults.
     #[arg(long, default_value_t = 0)]

@@ -15,8 +15,12 @@ pub(super) struct Settings {
     /// Address to listen on [default: 127.0.0.1:50051].
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Root of Microsoft Graph [default: `https://graph.microsoft.com/beta`].
-    #[arg(long, value_name = "URL")]
+    // Not a documentation comment: rustdoc would want the URL in brackets.
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "Root of Microsoft Graph [default: https://graph.microsoft.com/beta]"
+    )]
     graph_url: Option<String>,
     /// Bring a simulated Graph and a credential for it: no token and no tenant needed.
     #[arg(long)]

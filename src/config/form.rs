@@ -6,14 +6,14 @@ use tracing_subscriber::filter::Targets;
 
 use super::graph_url::GraphUrl;
 
-pub(super) const MS: Duration = Duration::from_millis(1);
-pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
-pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const MS: Duration = Duration::from_millis(1);
+pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 type Parser<T> = Box<dyn Fn(&str) -> Option<T>>;
 
 /// How a value of type `T` is written.
-pub(super) struct Form<T> {
+pub(crate) struct Form<T> {
     /// Completes the sentence "expected …".
     pub(super) expected: String,
     /// Whether TOML may write it without quotes, as a number or a boolean.
@@ -41,6 +41,12 @@ impl<T> Form<T> {
     pub(super) fn parse(&self, text: &str) -> Option<T> {
         (self.parse)(text)
     }
+
+    /// The value, or the sentence that says what was expected.
+    pub(crate) fn demand(&self, text: &str) -> Result<T, String> {
+        self.parse(text)
+            .ok_or_else(|| format!("expected {}", self.expected))
+    }
 }
 
 impl<T> fmt::Debug for Form<T> {
@@ -64,7 +70,7 @@ pub(super) fn flag() -> Form<bool> {
 }
 
 /// A duration with units, between two bounds, both included.
-pub(super) fn duration(min: Duration, max: Duration) -> Form<Duration> {
+pub(crate) fn duration(min: Duration, max: Duration) -> Form<Duration> {
     let expected = format!(
         "a duration with a unit, such as `10s`, from {} to {}",
         humantime::format_duration(min),
@@ -97,7 +103,7 @@ pub(super) fn choice<T: Copy>(choices: &'static [(&'static str, T)]) -> Form<T> 
 }
 
 /// An IP address and a port.
-pub(super) fn socket_address() -> Form<SocketAddr> {
+pub(crate) fn socket_address() -> Form<SocketAddr> {
     Form::new(
         "an IP address and a port, such as `127.0.0.1:50051` or `[::]:50051`",
         |text| text.parse().ok(),

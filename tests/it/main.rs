@@ -5,6 +5,7 @@
 mod accepted;
 mod call_logs;
 mod call_metrics;
+mod command_line;
 mod connection;
 mod deadline;
 mod departure;
