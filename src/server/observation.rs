@@ -135,7 +135,16 @@ impl Observation {
         // An attempt that goes on without its caller keeps a handle of this span;
         // the call itself ends here.
         span.end();
-        log(&self.span, code, error_type.is_some(), failure, duration);
+        match failure {
+            Some(failure) => log_failure(&self.span, code, error_type.is_some(), failure, duration),
+            None => tracing::debug!(
+                parent: &self.span,
+                code,
+                outcome = self.outcome.map(Outcome::as_str),
+                duration_ms = milliseconds(duration),
+                "call ended"
+            ),
+        }
         let method = self.method.name();
         self.metrics.server_call(method, code, error_type, duration);
         // What becomes of a call whose caller left is counted when it is known.
@@ -206,13 +215,12 @@ fn original_method(uri: &Uri) -> String {
         .collect()
 }
 
-/// One line for each failed call, and one for debugging each other call.
-fn log(span: &Span, code: &str, is_error: bool, failure: Option<&Failure>, duration: Duration) {
-    let duration_ms = duration.as_secs_f64() * 1e3;
-    let Some(failure) = failure else {
-        tracing::debug!(parent: span, code, duration_ms, "call ended");
-        return;
-    };
+/// To the microsecond: the digits behind it are noise.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn log_failure(span: &Span, code: &str, is_error: bool, failure: &Failure, duration: Duration) {
     let reply = failure.reply.as_deref();
     macro_rules! failed {
         ($level:ident) => {
@@ -225,7 +233,7 @@ fn log(span: &Span, code: &str, is_error: bool, failure: Option<&Failure>, durat
                 graph_request_id = reply.and_then(|reply| reply.request_id.as_deref()),
                 client_request_id = failure.client_request_id.as_deref(),
                 attempts = failure.attempts,
-                duration_ms,
+                duration_ms = milliseconds(duration),
                 error = failure as &dyn std::error::Error,
                 "call failed"
             )

@@ -119,3 +119,19 @@ async fn a_silent_log_silences_no_span() {
     assert_eq!(gateway.log_text(), "");
     assert_eq!(gateway.spans().len(), 2);
 }
+
+#[tokio::test]
+async fn a_started_action_is_a_line_for_debugging() {
+    let gateway = Gateway::builder()
+        .with_log_filter("incidentgate::server=debug")
+        .start()
+        .await;
+    RawCall::execute(&gateway, "213213", &[("traceparent", TRACEPARENT)]).await;
+    let line = gateway.logged("call ended").await;
+    assert_eq!(line["level"], "DEBUG");
+    assert_eq!(line["trace_id"], TRACE);
+    assert_eq!(line["code"], "OK");
+    assert_eq!(line["outcome"], "STARTED");
+    let micros = line["duration_ms"].as_f64().unwrap() * 1e3;
+    assert!((micros - micros.round()).abs() < 1e-6, "{line}");
+}
