@@ -1,10 +1,13 @@
-//! The validated configuration: every key is declared once, in `settings.rs`, and every mistake is reported at once.
+//! The validated configuration: every key is declared once, in `settings.rs`, and every
+//! mistake is reported at once.
 //!
-//! Sources in rising priority: defaults, what the preset changes in them, the TOML file, environment variables
-//! (`INCIDENTGATE_SECTION__KEY`), flags. A value that a later source replaces is still checked: a mistake in the file
-//! is a mistake, also where a variable hides it today.
+//! Sources in rising priority: defaults, what the preset changes in them, the TOML file,
+//! environment variables (`INCIDENTGATE_SECTION__KEY`), flags. A value that a later
+//! source replaces is still checked: a mistake in the file is a mistake, also where a
+//! variable hides it today.
 //!
-//! A message about a mistake names the key, its source and the expected form, never the value, which may be a secret.
+//! A message about a mistake names the key, its source and the expected form, never the
+//! value, which may be a secret.
 
 mod choice;
 mod effective;
@@ -35,14 +38,16 @@ pub use self::{
 
 use self::given::Given;
 
-/// Everything that a configuration is made from. Nothing else is read, so a test passes its own environment.
+/// Everything that a configuration is made from. Nothing else is read, so a test passes
+/// its own environment.
 #[derive(Clone, Default)]
 pub struct Sources {
     /// Which defaults apply.
     pub preset: Preset,
     /// The TOML file; it must exist when named.
     pub file: Option<PathBuf>,
-    /// The process environment (`std::env::vars_os().collect()`); only names with the prefix `INCIDENTGATE_` count.
+    /// The process environment (`std::env::vars_os().collect()`); only names with the
+    /// prefix `INCIDENTGATE_` count.
     pub environment: BTreeMap<OsString, OsString>,
     /// Flags of the command line that set a key.
     pub flags: Vec<Flag>,

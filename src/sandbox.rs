@@ -1,16 +1,19 @@
 //! A simulator of Microsoft Graph's `incidentTasks`, made to misbehave on demand.
 //!
-//! It shares no type with the gateway's client: what both know about Graph is written twice, so that one mistake
-//! cannot hide the other. HTTP/1.1 and HTTP/2 (prior knowledge) are served on one port.
+//! It shares no type with the gateway's client: what both know about Graph is written
+//! twice, so that one mistake cannot hide the other. HTTP/1.1 and HTTP/2 (prior
+//! knowledge) are served on one port.
 //!
-//! One request, file by file: `connection` owns the socket and may cut it, `operation` is what the request asks for,
-//! `serve` takes it through its life, `world` knows the tasks and what is scripted, `journal` remembers, and `verdict` is
-//! Graph's answer in Graph's dress. `fault` is the vocabulary of misbehaviour, `control` the API below.
+//! One request, file by file: `connection` owns the socket and may cut it, `operation` is
+//! what the request asks for, `serve` takes it through its life, `world` knows the tasks
+//! and what is scripted, `journal` remembers, and `verdict` is Graph's answer in Graph's
+//! dress. `fault` is the vocabulary of misbehaviour, `control` the API below.
 //!
 //! # The control API
 //!
-//! Tasks, scripts and the journal can also be reached under `/sandbox`, on the same port, without a token and without a
-//! trace in the journal. A field that is not known is refused with 422 and a message that names it.
+//! Tasks, scripts and the journal can also be reached under `/sandbox`, on the same port,
+//! without a token and without a trace in the journal. A field that is not known is
+//! refused with 422 and a message that names it.
 //!
 //! ```sh
 //! S=http://127.0.0.1:8080
@@ -102,7 +105,8 @@ impl Default for Options {
     }
 }
 
-/// A handle on a running sandbox. Clones share one sandbox, which runs until [`Sandbox::shutdown`] or the runtime's end.
+/// A handle on a running sandbox. Clones share one sandbox, which runs until
+/// [`Sandbox::shutdown`] or the runtime's end.
 ///
 /// Wherever a task id is asked for, `"*"` means any task.
 #[derive(Clone, Debug)]
@@ -168,12 +172,14 @@ impl Sandbox {
         self.world.tasks()
     }
 
-    /// Queues faults for a task. Each request consumes one; the task's own come before those of `"*"`.
+    /// Queues faults for a task. Each request consumes one; the task's own come before
+    /// those of `"*"`.
     pub fn script(&self, id: &str, faults: impl IntoIterator<Item = Fault>) {
         self.world.script(id, faults);
     }
 
-    /// Every request to the Graph half in order of arrival, control requests excepted; the last 100,000 of them.
+    /// Every request to the Graph half in order of arrival, control requests excepted;
+    /// the last 100,000 of them.
     pub fn journal(&self) -> Vec<Entry> {
         self.world.journal()
     }
@@ -188,7 +194,8 @@ impl Sandbox {
         self.world.count(id, |entry| entry.committed)
     }
 
-    /// Returns once `n` POSTs for the task were received. Answered they need not be; a held one is already held.
+    /// Returns once `n` POSTs for the task were received. Answered they need not be; a
+    /// held one is already held.
     pub async fn wait_for_posts(&self, id: &str, n: usize) {
         self.world.wait_until(|| self.posts(id) >= n).await;
     }
@@ -198,7 +205,8 @@ impl Sandbox {
         self.world.wait_until(|| self.commits(id) >= n).await;
     }
 
-    /// Returns once the sandbox is done with `n` POSTs for the task: answered, broken, or given up by their callers.
+    /// Returns once the sandbox is done with `n` POSTs for the task: answered, broken, or
+    /// given up by their callers.
     pub async fn wait_for_finished(&self, id: &str, n: usize) {
         let finished = |entry: &Entry| entry.is_post() && entry.finished;
         self.world
@@ -206,7 +214,8 @@ impl Sandbox {
             .await;
     }
 
-    /// Lets every request of the task go on that is held now. Those that come later are not affected.
+    /// Lets every request of the task go on that is held now. Those that come later are
+    /// not affected.
     pub fn release(&self, id: &str) {
         self.world.release(id);
     }
@@ -216,12 +225,14 @@ impl Sandbox {
         self.world.clear_journal();
     }
 
-    /// Back to the seeded tasks, without scripts, throttling and journal. Requests that are held are released.
+    /// Back to the seeded tasks, without scripts, throttling and journal. Requests that
+    /// are held are released.
     pub fn reset(&self) {
         self.world.reset();
     }
 
-    /// Closes the listener and every connection, whatever they are doing, and returns when they are closed.
+    /// Closes the listener and every connection, whatever they are doing, and returns
+    /// when they are closed.
     pub async fn shutdown(&self) {
         self.closing.cancel();
         self.connections.close();

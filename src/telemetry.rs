@@ -10,9 +10,9 @@
 //! | `export` | providers, OTLP, shutdown |
 //!
 //! The program makes `tracing` spans of level INFO and fills them by
-//! `tracing_opentelemetry::OpenTelemetrySpanExt`. Without an exporter the OpenTelemetry layer is there
-//! all the same, with a tracer that does nothing: a span then has the context of its caller, which
-//! therefore still reaches Graph and the log lines.
+//! `tracing_opentelemetry::OpenTelemetrySpanExt`. Without an exporter the OpenTelemetry
+//! layer is there all the same, with a tracer that does nothing: a span then has the
+//! context of its caller, which therefore still reaches Graph and the log lines.
 
 mod b3;
 mod export;

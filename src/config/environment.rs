@@ -45,8 +45,9 @@ pub(super) fn read(environment: BTreeMap<OsString, OsString>, given: &mut Given)
     }
 }
 
-/// Whether Kubernetes made this variable. It gives every container the address of every service of its namespace
-/// (`INCIDENTGATE_SERVICE_HOST`, `INCIDENTGATE_PORT_50051_TCP_ADDR`); with a service named `incidentgate`, or
+/// Whether Kubernetes made this variable. It gives every container the address of every
+/// service of its namespace (`INCIDENTGATE_SERVICE_HOST`,
+/// `INCIDENTGATE_PORT_50051_TCP_ADDR`); with a service named `incidentgate`, or
 /// `incidentgate-…`, these would otherwise keep the gateway from starting.
 fn is_service_link(rest: &str) -> bool {
     let rest = format!("_{rest}_");

@@ -24,7 +24,8 @@ pub(super) fn read(path: &Path, given: &mut Given) {
     };
     match DeTable::parse(&text) {
         Ok(table) => File { path, text: &text }.take(table.get_ref(), "", given),
-        // The parser's Display quotes the line; its message only names what the grammar allows there.
+        // The parser's Display quotes the line; its message only names what the grammar
+        // allows there.
         Err(error) => {
             let position = error.span().map(|span| position(&text, span.start));
             given.mistake(broken(position, error.message()));
@@ -72,7 +73,8 @@ impl File<'_> {
     }
 }
 
-/// Quotes a name that TOML cannot write bare, so that `"server.listen"` is not taken for `server.listen`.
+/// Quotes a name that TOML cannot write bare, so that `"server.listen"` is not taken for
+/// `server.listen`.
 fn quoted_if_needed(name: &str) -> String {
     let is_bare = !name.is_empty()
         && name

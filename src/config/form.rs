@@ -18,7 +18,8 @@ pub(crate) struct Form<T> {
     pub(super) expected: String,
     /// Whether TOML may write it without quotes, as a number or a boolean.
     pub(super) bare: bool,
-    /// Whether the value must never be shown. A form for secrets sets it; the settings of today need none.
+    /// Whether the value must never be shown. A form for secrets sets it; the settings of
+    /// today need none.
     pub(super) secret: bool,
     parse: Parser<T>,
 }
@@ -129,7 +130,8 @@ pub(super) fn path() -> Form<PathBuf> {
     })
 }
 
-/// The same form, or an empty text for no value, so that a later source can take back what an earlier one set.
+/// The same form, or an empty text for no value, so that a later source can take back
+/// what an earlier one set.
 pub(super) fn optional<T: 'static>(form: Form<T>) -> Form<Option<T>> {
     let expected = format!("{}, or an empty text for none", form.expected);
     Form::new(expected, move |text| {
@@ -152,7 +154,8 @@ pub(super) fn graph_url() -> Form<Option<GraphUrl>> {
     })
 }
 
-/// A level, or `target=level`, by commas; kept as text because the log's own defaults are merged into it later.
+/// A level, or `target=level`, by commas; kept as text because the log's own defaults are
+/// merged into it later.
 pub(super) fn log_filter() -> Form<String> {
     Form::new(
         "log directives, such as `info` or `warn,incidentgate=debug`",

@@ -17,8 +17,8 @@ impl GraphUrl {
 
     /// The URL, or `None` when the text does not have the [expected form](Self::EXPECTED).
     pub fn parse(text: &str) -> Option<Self> {
-        // The URL standard strips white space and repairs `https:host`, `https:\\host` and `https:///host`; here they
-        // are typing errors.
+        // The URL standard strips white space and repairs `https:host`, `https:\\host`
+        // and `https:///host`; here they are typing errors.
         let authority = text
             .strip_prefix("https://")
             .or_else(|| text.strip_prefix("http://"))?;

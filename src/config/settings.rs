@@ -1,5 +1,6 @@
-//! The one table of settings. A row is a key, its type, its default, its form and its documentation; the typed
-//! sections, the reading of them, `check` and the README's reference are all made from it.
+//! The one table of settings. A row is a key, its type, its default, its form and its
+//! documentation; the typed sections, the reading of them, `check` and the README's
+//! reference are all made from it.
 
 use std::{net::SocketAddr, path::PathBuf, sync::LazyLock, time::Duration};
 
@@ -60,7 +61,8 @@ macro_rules! settings {
         )+
 
         impl Config {
-            /// Reads every key. `None` only when a default does not parse, which is then a mistake like any other.
+            /// Reads every key. `None` only when a default does not parse, which is then
+            /// a mistake like any other.
             pub(super) fn read(given: &mut Given) -> Option<Self> {
                 Some(Self {$(
                     $section: $Section {$(
@@ -98,24 +100,26 @@ settings! {
     server: Server {
         /// Address and port of the gRPC listener.
         listen: SocketAddr = "127.0.0.1:50051", socket_address();
-        /// Connections open at the same time; further ones wait in the backlog of the operating system.
+        /// Connections open at the same time; further ones wait in the backlog of the
+        /// operating system.
         max_connections: usize = "10000", whole(1, 1_000_000);
         /// Calls open at the same time on one connection.
         max_concurrent_streams: u32 = "256", whole(1, 100_000);
-        /// Bytes of request headers that are accepted, counted as HTTP/2 counts them. Access tokens with many
-        /// groups are large.
+        /// Bytes of request headers that are accepted, counted as HTTP/2 counts them.
+        /// Access tokens with many groups are large.
         max_header_list_size: u32 = "65536", whole(4096, 1_048_576);
-        /// Calls in flight at the same time over all connections; further ones are refused, not started.
+        /// Calls in flight at the same time over all connections; further ones are
+        /// refused, not started.
         max_in_flight: usize = "4096", whole(1, 1_000_000);
         /// Time for the TLS handshake and the HTTP/2 preface.
         handshake_timeout: Duration = "10s", duration(MS, HOUR);
         /// A connection without calls is closed after this time.
         idle_timeout: Duration = "15m", duration(MS, DAY);
-        /// A connection is asked to close after this time, give or take 10 %, so that clients spread over new
-        /// instances.
+        /// A connection is asked to close after this time, give or take 10 %, so that
+        /// clients spread over new instances.
         max_connection_age: Duration = "30m", duration(MS, 7 * DAY);
-        /// Time for the calls in flight on a connection that has reached its age. At least `deadline.max`, so that
-        /// age cuts no call.
+        /// Time for the calls in flight on a connection that has reached its age. At
+        /// least `deadline.max`, so that age cuts no call.
         max_connection_age_grace: Duration = "2m10s", duration(MS, DAY);
         /// A silent connection is probed with an HTTP/2 ping this often.
         keepalive_interval: Duration = "30s", duration(MS, HOUR);
@@ -135,25 +139,27 @@ settings! {
 
     /// The way to Microsoft Graph.
     graph: Graph {
-        /// Base URL, with the version and without a trailing slash. Absent only under `--sandbox`, which brings
-        /// its own.
+        /// Base URL, with the version and without a trailing slash. Absent only under
+        /// `--sandbox`, which brings its own.
         url: Option<GraphUrl> = "https://graph.microsoft.com/beta" sandbox "", graph_url();
         /// Time for a new connection, TLS handshake included.
         connect_timeout: Duration = "5s", duration(MS, HOUR);
-        /// Time for one attempt, from sending to the end of the answer. The call's own deadline may end it earlier.
+        /// Time for one attempt, from sending to the end of the answer. The call's own
+        /// deadline may end it earlier.
         attempt_timeout: Duration = "1m", duration(MS, HOUR);
         /// An unused connection to Graph is closed after this time.
         pool_idle_timeout: Duration = "90s", duration(MS, DAY);
         /// PEM bundle of certificate authorities to trust in addition to the system's.
         ca_file: Option<PathBuf> = "", optional(path());
-        /// Speak HTTP/2 without negotiation. Only for a plain-http `graph.url`, where there is no TLS to negotiate it.
+        /// Speak HTTP/2 without negotiation. Only for a plain-http `graph.url`, where
+        /// there is no TLS to negotiate it.
         http2_prior_knowledge: bool = "false", flag();
     }
 
     /// As whom the gateway calls Graph.
     credentials: Credentials {
-        /// Whose token goes to Graph: `passthrough` sends on the caller's own `authorization`; `sandbox` is the
-        /// embedded sandbox's and needs `--sandbox`.
+        /// Whose token goes to Graph: `passthrough` sends on the caller's own
+        /// `authorization`; `sandbox` is the embedded sandbox's and needs `--sandbox`.
         mode: CredentialsMode = "passthrough" sandbox "sandbox", choice(CredentialsMode::CHOICES);
     }
 
@@ -180,7 +186,8 @@ settings! {
     }
 }
 
-/// Share of letters that must agree for a hint: a typing error or a missing letter keeps most, another word does not.
+/// Share of letters that must agree for a hint: a typing error or a missing letter keeps
+/// most, another word does not.
 const NEAR_ENOUGH: f64 = 0.7;
 
 impl Setting {

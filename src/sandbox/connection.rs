@@ -1,5 +1,5 @@
-//! Sockets. Each connection's task is the only owner of its socket, so it alone can break it: a request asks for that
-//! through its [`Line`].
+//! Sockets. Each connection's task is the only owner of its socket, so it alone can break
+//! it: a request asks for that through its [`Line`].
 
 use std::io;
 use std::net::Shutdown;
@@ -24,11 +24,14 @@ use tower::ServiceExt;
 use super::world::World;
 use super::{control, serve};
 
-/// How long the accept loop rests after an error such as "too many open files", which would come again at once.
+/// How long the accept loop rests after an error such as "too many open files", which
+/// would come again at once.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
-/// How long a closed connection is read on. Closing over unread bytes would turn the FIN into a RST.
+/// How long a closed connection is read on. Closing over unread bytes would turn the FIN
+/// into a RST.
 const LINGER: Duration = Duration::from_secs(1);
-/// Tokens with many groups make headers larger than the 16 KiB that HTTP/2 servers accept by default.
+/// Tokens with many groups make headers larger than the 16 KiB that HTTP/2 servers accept
+/// by default.
 const MAX_HEADER_LIST_BYTES: u32 = 64 * 1024;
 /// One connection may carry a whole load test.
 const MAX_CONCURRENT_STREAMS: u32 = 1024;
@@ -82,7 +85,8 @@ pub(super) struct Line {
 impl Line {
     /// Breaks the connection, and with it the request that asks for it: this never returns.
     pub(super) async fn cut<T>(&self, cut: Cut) -> T {
-        // The connection can be cut only once. When somebody else was faster, there is nothing left to do.
+        // The connection can be cut only once. When somebody else was faster, there is
+        // nothing left to do.
         self.cuts.try_send(cut).ok();
         std::future::pending().await
     }

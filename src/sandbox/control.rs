@@ -1,4 +1,5 @@
-//! The control API under `/sandbox`: what the handle can do, over HTTP. The module's documentation shows each call.
+//! The control API under `/sandbox`: what the handle can do, over HTTP. The module's
+//! documentation shows each call.
 
 use std::sync::Arc;
 

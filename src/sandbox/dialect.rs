@@ -2,13 +2,15 @@
 
 use super::verdict::Verdict;
 
-/// Which version of the documentation the refusals follow. Nobody has seen the wire, so a client must read both.
+/// Which version of the documentation the refusals follow. Nobody has seen the wire, so a
+/// client must read both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
     /// The first draft of the page: a code of its own for each refusal.
     #[default]
     Draft,
-    /// The published page, which gives messages only; `BadRequest` is the code that Graph uses in such cases.
+    /// The published page, which gives messages only; `BadRequest` is the code that Graph
+    /// uses in such cases.
     Published,
 }
 

@@ -1,4 +1,5 @@
-//! The vocabulary of misbehaviour: few mechanisms, from which `named` makes the faults that have a name.
+//! The vocabulary of misbehaviour: few mechanisms, from which `named` makes the faults
+//! that have a name.
 
 use std::time::Duration;
 
@@ -30,7 +31,8 @@ pub type Headers = Vec<(String, String)>;
 pub struct Fault {
     /// Which requests consume it.
     pub on: On,
-    /// Whether the action is started before everything else here. Only a request that Graph would accept can start it.
+    /// Whether the action is started before everything else here. Only a request that
+    /// Graph would accept can start it.
     pub commit: bool,
     /// Whether the request is held until it is released.
     pub hold: bool,
@@ -111,7 +113,8 @@ impl Default for Act {
     }
 }
 
-/// An answer byte by byte. A `Content-Length` among the headers is sent as it stands, so it may lie.
+/// An answer byte by byte. A `Content-Length` among the headers is sent as it stands, so
+/// it may lie.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Reply {
@@ -167,7 +170,8 @@ pub enum End {
 }
 
 impl Fault {
-    /// A fault in which nothing is left to chance. Drawn when scripted, so the order of requests changes nothing.
+    /// A fault in which nothing is left to chance. Drawn when scripted, so the order of
+    /// requests changes nothing.
     pub(super) fn drawn(mut self, dice: &mut impl rand::Rng) -> Fault {
         while let Act::OneOf(faults) = &self.act {
             self = faults.choose(dice).cloned().unwrap_or_default();

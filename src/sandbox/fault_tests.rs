@@ -1,5 +1,5 @@
-//! The faults of connections and of time as a caller sees them, byte by byte over HTTP/1.1 and through a client over
-//! HTTP/2.
+//! The faults of connections and of time as a caller sees them, byte by byte over
+//! HTTP/1.1 and through a client over HTTP/2.
 
 use std::io::ErrorKind;
 use std::time::Duration;

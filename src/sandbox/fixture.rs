@@ -102,7 +102,8 @@ pub(super) fn raw_post(id: &str) -> String {
     )
 }
 
-/// Sends bytes over a connection of their own, and returns what comes back until it ends, and how it ends.
+/// Sends bytes over a connection of their own, and returns what comes back until it ends,
+/// and how it ends.
 pub(super) async fn raw(sandbox: &Sandbox, request: &str) -> (Vec<u8>, std::io::Result<()>) {
     let mut stream = within(TcpStream::connect(sandbox.addr())).await.unwrap();
     within(stream.write_all(request.as_bytes())).await.unwrap();

@@ -13,7 +13,8 @@ const MAX_ENTRIES: usize = 100_000;
 const MAX_HEADER_BYTES: usize = 4 * 1024;
 /// What one entry keeps of a header's value; a `traceparent` or a `baggage` fits.
 const MAX_VALUE_BYTES: usize = 1024;
-/// What one entry keeps of the request's target; an id of 256 bytes fits, each of them percent-encoded.
+/// What one entry keeps of the request's target; an id of 256 bytes fits, each of them
+/// percent-encoded.
 const MAX_TARGET_BYTES: usize = 2 * 1024;
 
 /// One request to the Graph half.
@@ -42,7 +43,8 @@ pub struct Entry {
     pub committed: bool,
     /// What it was answered, from the moment that this is decided.
     pub answer: Option<Answer>,
-    /// Whether the sandbox has nothing more to do for it. A slow body is not finished before its last byte.
+    /// Whether the sandbox has nothing more to do for it. A slow body is not finished
+    /// before its last byte.
     pub finished: bool,
 }
 
@@ -123,7 +125,8 @@ fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
     kept
 }
 
-/// A header's value, without a credential. Only `Bearer` is named: what else stands first may itself be the secret.
+/// A header's value, without a credential. Only `Bearer` is named: what else stands first
+/// may itself be the secret.
 fn shown(name: &HeaderName, value: &HeaderValue) -> String {
     if name == AUTHORIZATION {
         return match bearer(value) {

@@ -42,7 +42,8 @@ impl Fault {
         })
     }
 
-    /// 429 until `retry_after` seconds have passed; with `extends`, each request before that adds as many.
+    /// 429 until `retry_after` seconds have passed; with `extends`, each request before
+    /// that adds as many.
     pub fn throttle(retry_after: u32, extends: bool) -> Fault {
         Fault::of(Act::Throttle {
             retry_after,

@@ -20,7 +20,8 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    /// Reads the path as it was received, segment by segment: what is encoded in an id stays in the id.
+    /// Reads the path as it was received, segment by segment: what is encoded in an id
+    /// stays in the id.
     pub(super) fn parse(method: &Method, path: &str) -> Result<Operation, Verdict> {
         let segments: Vec<_> = path
             .split('/')

@@ -22,7 +22,8 @@ use super::world::{Received, Ticket, World};
 
 /// The documented operations have no body, so anything near this is a mistake.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
-/// The pause before a body breaks off. Breaking it at once would also discard the bytes that were not sent yet.
+/// The pause before a body breaks off. Breaking it at once would also discard the bytes
+/// that were not sent yet.
 const SETTLE: Duration = Duration::from_millis(50);
 
 /// Answers a request, unless its fault is that nobody does.
@@ -151,7 +152,8 @@ fn send(reply: Reply, ticket: Ticket) -> Response<Body> {
         Err(mistake) => return finish(&ticket, Err(mistake)),
     };
     ticket.answer(Answer::Status(reply.status));
-    // A body of known length would contradict a scripted Content-Length, and the server would notice.
+    // A body of known length would contradict a scripted Content-Length, and the server
+    // would notice.
     let whole = Pace {
         chunk: reply.body.len(),
         every: Duration::ZERO,

@@ -10,7 +10,8 @@ pub(super) fn zoneless(at: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
-/// The date, `days` after 1970-01-01. Counting years from March puts the leap day last, where it shifts no other month.
+/// The date, `days` after 1970-01-01. Counting years from March puts the leap day last,
+/// where it shifts no other month.
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468; // from 0000-03-01
     let era = days / 146_097; // 400 years

@@ -62,7 +62,8 @@ impl State {
         };
     }
 
-    /// The fault of a request: throttling that lasts goes first, then the task's script, then that of any task.
+    /// The fault of a request: throttling that lasts goes first, then the task's script,
+    /// then that of any task.
     pub(super) fn fault(&mut self, id: &str, on: On, now: Instant) -> Fault {
         for key in [id, ANY] {
             if on == On::Execute

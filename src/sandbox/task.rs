@@ -26,7 +26,8 @@ pub struct Task {
     pub id: String,
     /// Graph's `actionType`; free text, so that a type which Graph does not know can be tried.
     pub action_type: String,
-    /// Whether the action was started, and how it ended. A task that is put as `inProgress` stays so.
+    /// Whether the action was started, and how it ended. A task that is put as
+    /// `inProgress` stays so.
     pub action_status: ActionStatus,
     /// The state of the task itself.
     pub status: Status,
@@ -99,7 +100,8 @@ impl Task {
         }
     }
 
-    /// The tasks of a new sandbox: one that is ready, one unsupported, one already in progress, one that will fail.
+    /// The tasks of a new sandbox: one that is ready, one unsupported, one already in
+    /// progress, one that will fail.
     pub(super) fn seeds() -> [Task; 4] {
         [
             Task::new("213213"),
@@ -127,7 +129,8 @@ impl Task {
         self.action_status != ActionStatus::NotStarted
     }
 
-    /// The task, `since` its action was started here: time is applied when somebody looks, so no timer runs.
+    /// The task, `since` its action was started here: time is applied when somebody
+    /// looks, so no timer runs.
     pub(super) fn seen(&self, started: Option<Instant>, now: Instant, step: Duration) -> Task {
         let mut task = self.clone();
         let Some(started) = started else { return task };
@@ -145,7 +148,8 @@ impl Task {
         task
     }
 
-    /// The resource as in the sample of Microsoft's page, down to its `source`, which is no member of the documented enum.
+    /// The resource as in the sample of Microsoft's page, down to its `source`, which is
+    /// no member of the documented enum.
     pub(super) fn resource(&self) -> Value {
         let action_type = &self.action_type;
         let words = words(action_type);

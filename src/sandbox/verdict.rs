@@ -76,7 +76,8 @@ impl Verdict {
         self
     }
 
-    /// The answer as it is sent; an error says what is wrong with scripted headers or a scripted status.
+    /// The answer as it is sent; an error says what is wrong with scripted headers or a
+    /// scripted status.
     pub(super) fn dress(self, ids: &Ids) -> Result<Response<Body>, String> {
         let mut response = head(self.status, &self.headers)?.map(|()| Body::empty());
         let headers = response.headers_mut();

@@ -1,5 +1,5 @@
-//! The state behind its lock. A request is journaled, given its fault and held in one step, so that whoever
-//! waits for its arrival may release it at once.
+//! The state behind its lock. A request is journaled, given its fault and held in one
+//! step, so that whoever waits for its arrival may release it at once.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,7 +23,8 @@ const CONTEXT: &str = "https://graph.microsoft.com/beta/$metadata#security/incid
 pub(super) struct World {
     pub(super) options: Options,
     state: Mutex<State>,
-    /// Marked as changed when a request arrives, when an action is started, and when a request is done with.
+    /// Marked as changed when a request arrives, when an action is started, and when a
+    /// request is done with.
     progress: watch::Sender<()>,
 }
 
@@ -46,7 +47,8 @@ impl World {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic of one request must not take the others down; no method leaves a half-made change behind.
+        // A panic of one request must not take the others down; no method leaves a
+        // half-made change behind.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -147,7 +149,8 @@ impl World {
     }
 
     pub(super) fn script(&self, id: &str, faults: impl IntoIterator<Item = Fault>) {
-        // Collected first: the iterator is the caller's code, which may itself ask the sandbox something.
+        // Collected first: the iterator is the caller's code, which may itself ask the
+        // sandbox something.
         let faults: Vec<Fault> = faults.into_iter().collect();
         let State { scripts, dice, .. } = &mut *self.state();
         scripts
@@ -179,7 +182,8 @@ impl World {
     }
 
     pub(super) async fn wait_until(&self, reached: impl Fn() -> bool) {
-        // Subscribed before looking, so nothing that happens in between is missed. The sender lives as long as `self`.
+        // Subscribed before looking, so nothing that happens in between is missed. The
+        // sender lives as long as `self`.
         let mut progress = self.progress.subscribe();
         while !reached() && progress.changed().await.is_ok() {}
     }

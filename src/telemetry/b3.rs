@@ -1,8 +1,8 @@
 //! Zipkin's B3 headers, single (`b3`) and multiple (`x-b3-*`): meshes still send them.
 //!
-//! The rules are those of OpenTelemetry's B3 requirements: both forms are read, the single one first;
-//! one form is written; a 64-bit trace id is padded on the left; the debug flag counts as sampled and
-//! is passed on.
+//! The rules are those of OpenTelemetry's B3 requirements: both forms are read, the
+//! single one first; one form is written; a 64-bit trace id is padded on the left; the
+//! debug flag counts as sampled and is passed on.
 
 use std::str::FromStr as _;
 
@@ -115,8 +115,9 @@ impl TextMapPropagator for B3Propagator {
         };
         let (trace_id, span_id) = match (extracted.ids, extracted.sampling) {
             (Some(ids), _) => ids,
-            // "Do not sample" without ids. OpenTelemetry carries the decision only in a parent, so one
-            // is made up; nobody exports it, and a parent-based sampler obeys it.
+            // "Do not sample" without ids. OpenTelemetry carries the decision only in a
+            // parent, so one is made up; nobody exports it, and a parent-based sampler
+            // obeys it.
             (None, Some(Sampling::Denied)) => (
                 TraceId::from_bytes(rand::random::<u128>().max(1).to_be_bytes()),
                 SpanId::from_bytes(rand::random::<u64>().max(1).to_be_bytes()),

@@ -1,9 +1,9 @@
 //! The way of spans and metrics to an OTLP collector, kept apart from the calls that they describe.
 //!
-//! Both signals are queued in memory and sent by threads of the SDK; a full queue drops, and never
-//! waits. gRPC needs a tokio runtime besides: it gets one of its own, so that a collector which hangs
-//! occupies no worker of the server, and so that flushing cannot deadlock with a server that runs on
-//! one thread.
+//! Both signals are queued in memory and sent by threads of the SDK; a full queue drops,
+//! and never waits. gRPC needs a tokio runtime besides: it gets one of its own, so that a
+//! collector which hangs occupies no worker of the server, and so that flushing cannot
+//! deadlock with a server that runs on one thread.
 
 use std::sync::mpsc;
 use std::thread;
@@ -129,7 +129,8 @@ impl Pipeline {
     }
 }
 
-/// Runs `work` on a thread. The receiver learns how it ended; it is disconnected if no thread started.
+/// Runs `work` on a thread. The receiver learns how it ended; it is disconnected if no
+/// thread started.
 fn in_background(
     signal: &str,
     work: impl FnOnce() -> OTelSdkResult + Send + 'static,
@@ -226,7 +227,8 @@ fn metric_provider(
         .build())
 }
 
-// The builders are left alone but for endpoint and protocol: what code sets wins over the environment.
+// The builders are left alone but for endpoint and protocol: what code sets wins over the
+// environment.
 
 fn span_exporter(exporter: &Exporter) -> Result<SpanExporter, ExporterBuildError> {
     match exporter.protocol {

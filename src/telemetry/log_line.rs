@@ -214,7 +214,8 @@ fn push_json(line: &mut String, text: &str) {
     line.push_str(&serde_json::Value::from(text).to_string());
 }
 
-/// Appends text without control characters: a line must stay one line, and must not steer a terminal.
+/// Appends text without control characters: a line must stay one line, and must not steer
+/// a terminal.
 fn push_escaped(line: &mut String, text: &str) {
     for character in text.chars() {
         if character.is_control() {

@@ -39,7 +39,8 @@ pub struct LogOptions {
 }
 
 impl LogOptions {
-    /// Reads a filter such as `info,incidentgate::graph=debug`: a level, or `target=level`, by commas.
+    /// Reads a filter such as `info,incidentgate::graph=debug`: a level, or
+    /// `target=level`, by commas.
     ///
     /// A filter that cannot be read gives a warning and [`DEFAULT_FILTER`].
     pub fn new(filter: &str, format: LogFormat) -> Self {
@@ -51,8 +52,9 @@ impl LogOptions {
             Targets::new().with_default(LevelFilter::INFO)
         });
         let default = user.default_level().unwrap_or(LevelFilter::OFF);
-        // Of two entries for one target the later holds; of two targets the longer. A default here may
-        // silence a library, and never makes one louder than the user wants everything to be.
+        // Of two entries for one target the later holds; of two targets the longer. A
+        // default here may silence a library, and never makes one louder than the user
+        // wants everything to be.
         let filter = Targets::new()
             .with_targets(QUIET.map(|(target, level)| (target, level.min(default))))
             .with_default(default)

@@ -1,8 +1,9 @@
 //! Log lines on stderr: for people on a terminal, JSON otherwise.
 //!
-//! The layer is the outermost of the subscriber and decides for all of it: which events become lines
-//! (the user's filter) and which spans exist at all (our own, whatever the filter says). One decision
-//! for all layers costs a span less than a filter per layer, which looks the span up at every hook.
+//! The layer is the outermost of the subscriber and decides for all of it: which events
+//! become lines (the user's filter) and which spans exist at all (our own, whatever the
+//! filter says). One decision for all layers costs a span less than a filter per layer,
+//! which looks the span up at every hook.
 
 use std::cell::RefCell;
 use std::io::Write as _;

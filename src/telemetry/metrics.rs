@@ -131,8 +131,8 @@ impl Metrics {
             .record(duration.as_secs_f64(), attributes.as_slice());
     }
 
-    /// It is known, or known to be unknown, what became of an action call. Once per call: when it is
-    /// answered, or, if its caller left, when its attempt ends.
+    /// It is known, or known to be unknown, what became of an action call. Once per call:
+    /// when it is answered, or, if its caller left, when its attempt ends.
     pub fn action_outcome(&self, outcome: Outcome, status_code: &'static str) {
         self.instruments.action_outcomes.add(
             1,

@@ -1,7 +1,8 @@
 //! Every telemetry name that this program emits, in one file.
 //!
-//! The names follow the OpenTelemetry semantic conventions 1.45, whose RPC part is stable since that
-//! version; no published crate carries them yet. Own names start with `incidentgate.`.
+//! The names follow the OpenTelemetry semantic conventions 1.45, whose RPC part is stable
+//! since that version; no published crate carries them yet. Own names start with
+//! `incidentgate.`.
 
 use std::borrow::Cow;
 
@@ -50,8 +51,6 @@ pub const RPC_METHOD: &str = "rpc.method";
 pub const RPC_METHOD_ORIGINAL: &str = "rpc.method_original";
 /// The gRPC status as its upper-case name, `OK` included.
 pub const RPC_STATUS_CODE: &str = "rpc.status_code";
-/// The name of a server span whose method is unknown.
-pub const UNKNOWN_METHOD_SPAN: &str = "grpc";
 
 // === attributes of the HTTP client span ===
 
@@ -108,13 +107,15 @@ pub const UNIT_SECONDS: &str = "s";
 /// The unit of counters of calls.
 pub const UNIT_CALL: &str = "{call}";
 
-/// The histogram boundaries that the conventions give for both durations; the SDK's own defaults are
-/// meant for milliseconds and would put every call into the first two buckets.
+/// The histogram boundaries that the conventions give for both durations; the SDK's own
+/// defaults are meant for milliseconds and would put every call into the first two
+/// buckets.
 pub const DURATION_BOUNDARIES: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
 
-/// The `error.type` of an HTTP answer on the client side: the status as text from 400 on, else none.
+/// The `error.type` of an HTTP answer on the client side: the status as text from 400 on,
+/// else none.
 ///
 /// The statuses that Graph documents cost no allocation.
 pub fn error_type_of_status(status: u16) -> Option<Cow<'static, str>> {

@@ -1,8 +1,8 @@
 //! Trace context in from gRPC metadata, out to Graph.
 //!
-//! What comes in follows `OTEL_PROPAGATORS`. What goes out to Graph is W3C `traceparent` and
-//! `tracestate` and nothing else: Graph reads nothing else, and a caller's baggage is no business of a
-//! third party.
+//! What comes in follows `OTEL_PROPAGATORS`. What goes out to Graph is W3C `traceparent`
+//! and `tracestate` and nothing else: Graph reads nothing else, and a caller's baggage is
+//! no business of a third party.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -34,9 +34,9 @@ impl Propagator {
 
     /// Reads a list such as `OTEL_PROPAGATORS`: `tracecontext`, `baggage`, `b3`, `b3multi`, `none`.
     ///
-    /// Unknown names are ignored and returned. When W3C and B3 headers are both read, a valid
-    /// `traceparent` wins, whatever the order of the list: a mesh rewrites the header that it knows,
-    /// and those that know both keep `traceparent` current.
+    /// Unknown names are ignored and returned. When W3C and B3 headers are both read, a
+    /// valid `traceparent` wins, whatever the order of the list: a mesh rewrites the
+    /// header that it knows, and those that know both keep `traceparent` current.
     pub fn from_names(list: &str) -> (Self, Vec<String>) {
         let (mut w3c, mut baggage, mut none) = (false, false, false);
         let (mut single, mut multiple) = (false, false);

@@ -1,10 +1,11 @@
 //! What the `OTEL_*` variables say about export and propagation.
 //!
-//! Only variables that the SDK does not know, or that decide whether an exporter is built at all, are
-//! read here. The SDK and the exporter read the rest by themselves: `OTEL_RESOURCE_ATTRIBUTES`,
-//! `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`, `OTEL_BSP_*`, `OTEL_SPAN_*_LIMIT`,
-//! `OTEL_METRIC_EXPORT_INTERVAL`, and of `OTEL_EXPORTER_OTLP_*` the `HEADERS`, `TIMEOUT`,
-//! `COMPRESSION`, `INSECURE` and `METRICS_TEMPORALITY_PREFERENCE`.
+//! Only variables that the SDK does not know, or that decide whether an exporter is built
+//! at all, are read here. The SDK and the exporter read the rest by themselves:
+//! `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`,
+//! `OTEL_BSP_*`, `OTEL_SPAN_*_LIMIT`, `OTEL_METRIC_EXPORT_INTERVAL`, and of
+//! `OTEL_EXPORTER_OTLP_*` the `HEADERS`, `TIMEOUT`, `COMPRESSION`, `INSECURE` and
+//! `METRICS_TEMPORALITY_PREFERENCE`.
 
 use super::propagation::Propagator;
 
@@ -50,7 +51,8 @@ pub struct Settings {
     pub warnings: Vec<String>,
 }
 
-/// One signal's part of the variables' names, its path under a common endpoint, and its exporter list.
+/// One signal's part of the variables' names, its path under a common endpoint, and its
+/// exporter list.
 struct Signal {
     name: &'static str,
     path: &'static str,

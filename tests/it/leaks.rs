@@ -1,4 +1,5 @@
-//! Secrets stay secret on every path that a call can take: in log lines, spans, metrics and answers.
+//! Secrets stay secret on every path that a call can take: in log lines, spans, metrics
+//! and answers.
 //!
 //! Every secret of these tests holds [`MARK`], and so does everything that Graph echoes of it.
 

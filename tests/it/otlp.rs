@@ -26,8 +26,8 @@ const TRACEPARENT: (&str, &str) = (
     "traceparent",
     "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 );
-/// A call takes milliseconds; this is far below every timeout of an exporter (10 s) and far above what
-/// a loaded machine adds.
+/// A call takes milliseconds; this is far below every timeout of an exporter (10 s) and
+/// far above what a loaded machine adds.
 const QUICK: Duration = Duration::from_secs(5);
 
 /// Runs the program for two calls, the first successful, with `metadata`; how it ended, its log.
@@ -193,8 +193,8 @@ fn hex(id: &[u8]) -> String {
 
 #[tokio::test]
 async fn a_bad_collector_delays_neither_calls_nor_the_end() {
-    // The one is bound and not listening, so that the port stays ours, and refuses; to the other the
-    // kernel connects, and nobody ever answers.
+    // The one is bound and not listening, so that the port stays ours, and refuses; to
+    // the other the kernel connects, and nobody ever answers.
     let dead = tokio::net::TcpSocket::new_v4().unwrap();
     dead.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let hanging = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -192,7 +192,8 @@ fn a_rule_is_silent_about_keys_that_are_wrong_themselves() {
     ])));
     assert_eq!(lines.len(), 1, "{lines:?}");
 
-    // The file may hold a `deadline.max` that allows it, but nothing can allow a URL under `--sandbox`.
+    // The file may hold a `deadline.max` that allows it, but nothing can allow a URL
+    // under `--sandbox`.
     let sources = flags([
         ("deadline.default", "1h"),
         ("graph.url", "https://graph.microsoft.com/beta"),
