@@ -135,15 +135,16 @@ impl Observation {
         // An attempt that goes on without its caller keeps a handle of this span;
         // the call itself ends here.
         span.end();
-        match failure {
-            Some(failure) => log_failure(&self.span, code, error_type.is_some(), failure, duration),
-            None => tracing::debug!(
+        if let Some(failure) = failure {
+            log_failure(&self.span, code, error_type.is_some(), failure, duration);
+        } else {
+            tracing::debug!(
                 parent: &self.span,
                 code,
                 outcome = self.outcome.map(Outcome::as_str),
                 duration_ms = milliseconds(duration),
                 "call ended"
-            ),
+            );
         }
         let method = self.method.name();
         self.metrics.server_call(method, code, error_type, duration);

@@ -2,20 +2,20 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
-    process::ExitStatus,
     time::Duration,
 };
 
 use futures_util::future::join_all;
+use incidentgate::pb::incident_task_service_client::IncidentTaskServiceClient;
 use opentelemetry_proto::tonic::{
     common::v1::{InstrumentationScope, KeyValue, any_value::Value},
     metrics::v1::metric::Data,
     trace::v1::{Span, span::SpanKind, status::StatusCode},
 };
-use tokio::time::Instant;
+use tokio::{task::spawn_blocking, time::Instant};
 use tonic::Code;
 
-use crate::support::{Collector, Process, Received, request, within};
+use crate::support::{Collector, Received, program::Server, request, within};
 
 const SCHEMA: &str = "https://opentelemetry.io/schemas/1.45.0";
 const TRACE: [u8; 16] = [
@@ -34,9 +34,10 @@ const QUICK: Duration = Duration::from_secs(5);
 async fn two_calls(
     variables: &[(&str, &str)],
     metadata: (&'static str, &str),
-) -> (ExitStatus, Vec<serde_json::Value>) {
-    let process = Process::start(variables).await;
-    let mut client = process.client().await;
+) -> (Option<i32>, Vec<serde_json::Value>) {
+    let server = Server::with_variables(variables);
+    let client = IncidentTaskServiceClient::connect(server.endpoint());
+    let mut client = within(client).await.unwrap();
     let mut codes = Vec::new();
     for id in ["213213", "213215"] {
         let mut call = request(id);
@@ -48,7 +49,11 @@ async fn two_calls(
         codes.push(result.map_or_else(|status| status.code(), |_| Code::Ok));
     }
     assert_eq!(codes, [Code::Ok, Code::AlreadyExists]);
-    process.terminate().await
+    server.program.signal("TERM");
+    // The collector lives on this thread and must not wait for it.
+    let ended = spawn_blocking(|| server.program.ended()).await.unwrap();
+    let log = ended.stderr.lines().map(serde_json::from_str);
+    (ended.code, log.collect::<Result<_, _>>().unwrap())
 }
 
 fn endpoint(addr: SocketAddr) -> String {
@@ -134,8 +139,8 @@ async fn a_collector_has_everything_when_the_process_has_ended() {
         if service != "incidentgate" {
             variables.push(("OTEL_SERVICE_NAME", service));
         }
-        let (status, log) = two_calls(&variables, TRACEPARENT).await;
-        assert!(status.success(), "{log:?}");
+        let (code, log) = two_calls(&variables, TRACEPARENT).await;
+        assert_eq!(code, Some(0), "{log:?}");
         let warnings = log.iter().find(|line| line["level"] == "WARN");
         assert_eq!(warnings, None);
 
@@ -212,9 +217,9 @@ async fn a_bad_collector_delays_neither_calls_nor_the_end() {
             ("OTEL_METRIC_EXPORT_INTERVAL", "1"),
         ];
         let started = Instant::now();
-        let (status, log) = two_calls(&variables, TRACEPARENT).await;
+        let (code, log) = two_calls(&variables, TRACEPARENT).await;
         let elapsed = started.elapsed();
-        assert!(status.success(), "{protocol} {addr}: {log:?}");
+        assert_eq!(code, Some(0), "{protocol} {addr}: {log:?}");
         assert!(elapsed < 2 * QUICK, "{protocol} {addr}: {elapsed:?}");
         let lost = "the last telemetry did not reach the collector";
         assert!(log.iter().any(|line| line["message"] == lost), "{log:?}");
@@ -230,8 +235,8 @@ async fn a_disabled_sdk_exports_nothing_and_lines_still_have_the_callers_trace()
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_SDK_DISABLED", "true"),
     ];
-    let (status, log) = two_calls(&variables, TRACEPARENT).await;
-    assert!(status.success(), "{log:?}");
+    let (code, log) = two_calls(&variables, TRACEPARENT).await;
+    assert_eq!(code, Some(0), "{log:?}");
     let received = collector.received();
     assert!(received.traces.is_empty() && received.metrics.is_empty());
     let failed = log.iter().find(|line| line["message"] == "call failed");
@@ -253,8 +258,8 @@ async fn b3_headers_are_read_where_the_environment_says_so() {
             ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
             ("OTEL_PROPAGATORS", propagators),
         ];
-        let (status, log) = two_calls(&variables, metadata).await;
-        assert!(status.success(), "{log:?}");
+        let (code, log) = two_calls(&variables, metadata).await;
+        assert_eq!(code, Some(0), "{log:?}");
         let received = collector.received();
         let spans = spans(&received, "incidentgate");
         assert_eq!(spans.len(), 4);

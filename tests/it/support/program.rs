@@ -1,12 +1,13 @@
 //! The real binary as a child process. Whatever a test does, its children end with it.
 
 use std::{
+    cell::RefCell,
     env, fs,
     io::{BufRead as _, BufReader, Read, Write as _},
     net::{SocketAddr, TcpStream},
     path::PathBuf,
     process::{Child, ChildStdin, Command, Stdio},
-    sync::mpsc::{self, Receiver},
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread,
     time::Duration,
 };
@@ -20,11 +21,18 @@ use super::PATIENCE;
 #[derive(Debug)]
 pub(crate) struct Program {
     child: Child,
-    stdout: Receiver<String>,
-    stderr: Receiver<String>,
+    stdout: Lines,
+    stderr: Lines,
 }
 
-/// How a program ended.
+/// What a program prints, line by line.
+#[derive(Debug)]
+struct Lines {
+    coming: Receiver<String>,
+    seen: RefCell<String>,
+}
+
+/// How a program ended, and all that it has printed.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -67,8 +75,8 @@ impl Program {
         let mut input: ChildStdin = child.stdin.take().unwrap();
         // A child that does not want it may have closed it.
         input.write_all(stdin.as_bytes()).ok();
-        let stdout = lines(child.stdout.take().unwrap());
-        let stderr = lines(child.stderr.take().unwrap());
+        let stdout = Lines::of(child.stdout.take().unwrap());
+        let stderr = Lines::of(child.stderr.take().unwrap());
         Self {
             child,
             stdout,
@@ -79,13 +87,13 @@ impl Program {
     /// The next line on stderr that `wanted` likes.
     #[track_caller]
     pub(crate) fn log_line<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> T {
-        next(&self.stderr, wanted)
+        self.stderr.next(wanted)
     }
 
     /// The next line on stdout that `wanted` likes.
     #[track_caller]
     pub(crate) fn output_line<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> T {
-        next(&self.stdout, wanted)
+        self.stdout.next(wanted)
     }
 
     /// Sends a signal, as in `TERM`.
@@ -98,8 +106,8 @@ impl Program {
     /// Waits for the end.
     #[track_caller]
     pub(crate) fn ended(mut self) -> Ended {
-        let stdout = rest(&self.stdout);
-        let stderr = rest(&self.stderr);
+        let stdout = self.stdout.all();
+        let stderr = self.stderr.all();
         // Both outputs are closed, so the end is near.
         let code = self.child.wait().unwrap().code();
         Ended {
@@ -123,46 +131,59 @@ pub(crate) fn run(arguments: &[&str]) -> Ended {
     Program::start(arguments).ended()
 }
 
-fn lines(output: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        for line in BufReader::new(output).lines() {
-            let Ok(line) = line else { break };
-            if sender.send(line).is_err() {
-                break;
-            }
-        }
-    });
-    receiver
-}
+// === impl Lines ===
 
-#[track_caller]
-fn next<T>(lines: &Receiver<String>, wanted: impl Fn(&str) -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
-    let mut seen = Vec::new();
-    loop {
-        match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            Ok(line) => match wanted(&line) {
-                Some(found) => return found,
-                None => seen.push(line),
-            },
-            Err(error) => panic!("the line did not come ({error}), only\n{}", seen.join("\n")),
+impl Lines {
+    fn of(output: impl Read + Send + 'static) -> Self {
+        let (sender, coming) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines() {
+                let Ok(line) = line else { break };
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self {
+            coming,
+            seen: RefCell::default(),
         }
     }
-}
 
-#[track_caller]
-fn rest(lines: &Receiver<String>) -> String {
-    let end = Instant::now() + PATIENCE;
-    let mut text = String::new();
-    loop {
-        match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            Ok(line) => text = text + &line + "\n",
-            Err(mpsc::RecvTimeoutError::Disconnected) => return text,
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                panic!("the program did not end within {PATIENCE:?}: {text}")
+    /// Reads until `wanted` likes a line, or, without one, to the end.
+    #[track_caller]
+    fn read<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.coming.recv_timeout(left) {
+                Ok(line) => {
+                    let found = wanted(&line);
+                    self.seen.borrow_mut().push_str(&(line + "\n"));
+                    if found.is_some() {
+                        return found;
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("not within {PATIENCE:?}, only\n{}", self.seen.borrow())
+                }
             }
         }
+    }
+
+    #[track_caller]
+    fn next<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> T {
+        let Some(found) = self.read(wanted) else {
+            panic!("the line did not come, only\n{}", self.seen.borrow());
+        };
+        found
+    }
+
+    #[track_caller]
+    fn all(&self) -> String {
+        self.read(|_| None::<()>);
+        self.seen.take()
     }
 }
 
@@ -171,7 +192,15 @@ fn rest(lines: &Receiver<String>) -> String {
 impl Server {
     /// `serve --sandbox`, and all else as by default.
     pub(crate) fn with_sandbox() -> Self {
-        Self::start(&["serve", "--sandbox", "--listen", "127.0.0.1:0"], &[])
+        Self::with_variables(&[])
+    }
+
+    /// The same with variables.
+    pub(crate) fn with_variables(variables: &[(&str, &str)]) -> Self {
+        Self::start(
+            &["serve", "--sandbox", "--listen", "127.0.0.1:0"],
+            variables,
+        )
     }
 
     /// In front of a stand-alone sandbox, with a drain that does not wait for load
