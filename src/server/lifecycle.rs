@@ -106,8 +106,8 @@ impl Lifecycle {
             () = immediate.cancelled() => {}
         }
         tracing::info!(
-            delay = ?times.delay,
-            timeout = ?times.timeout,
+            delay = %humantime::format_duration(times.delay),
+            timeout = %humantime::format_duration(times.timeout),
             "draining: not serving any more"
         );
         health.stop_serving();
