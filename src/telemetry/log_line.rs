@@ -22,9 +22,12 @@ pub(super) fn write_json(line: &mut String, event: &Event<'_>, ids: Option<Trace
     push_json(line, metadata.level().as_str());
     line.push_str(",\"target\":");
     push_json(line, metadata.target());
-    let mut fields = JsonFields::new(line);
+    let mut fields = JsonFields {
+        line,
+        has_message: false,
+    };
     event.record(&mut fields);
-    if !fields.has_message() {
+    if !fields.has_message {
         fields.message(event_name(metadata));
     }
     if let Some((trace_id, span_id)) = ids {
@@ -63,9 +66,12 @@ pub(super) fn write_human(
     )
     .ok();
     write!(line, "{dim}{}:{reset}", metadata.target()).ok();
-    let mut fields = HumanFields::new(line);
+    let mut fields = HumanFields {
+        line,
+        has_message: false,
+    };
     event.record(&mut fields);
-    if !fields.has_message() {
+    if !fields.has_message {
         line.push(' ');
         push_escaped(line, event_name(metadata));
     }
@@ -96,18 +102,7 @@ struct JsonFields<'a> {
     has_message: bool,
 }
 
-impl<'a> JsonFields<'a> {
-    fn new(line: &'a mut String) -> Self {
-        Self {
-            line,
-            has_message: false,
-        }
-    }
-
-    fn has_message(&self) -> bool {
-        self.has_message
-    }
-
+impl JsonFields<'_> {
     fn message(&mut self, text: &str) {
         self.line.push_str(",\"message\":");
         push_json(self.line, text);
@@ -167,19 +162,6 @@ impl Visit for JsonFields<'_> {
 struct HumanFields<'a> {
     line: &'a mut String,
     has_message: bool,
-}
-
-impl<'a> HumanFields<'a> {
-    fn new(line: &'a mut String) -> Self {
-        Self {
-            line,
-            has_message: false,
-        }
-    }
-
-    fn has_message(&self) -> bool {
-        self.has_message
-    }
 }
 
 impl Visit for HumanFields<'_> {

@@ -3,10 +3,7 @@
 use incidentgate::sandbox::{Fault, Options};
 use tonic::Code;
 
-use crate::support::{Gateway, RawCall, answer, request, within};
-
-const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
-const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+use crate::support::{Gateway, RawCall, TRACE, TRACEPARENT, answer, request, within};
 
 #[tokio::test]
 async fn a_failed_call_is_one_line_with_its_trace_and_span() {
@@ -36,7 +33,7 @@ async fn a_failed_call_is_one_line_with_its_trace_and_span() {
             .with_log_filter("info")
             .start()
             .await;
-        let call = RawCall::execute(&gateway, id, &[("traceparent", TRACEPARENT)]).await;
+        let call = RawCall::execute(&gateway, id, &[TRACEPARENT]).await;
         let lines = gateway.logs();
         let of_call: Vec<_> = lines
             .iter()
@@ -79,8 +76,8 @@ async fn what_became_of_an_action_without_its_caller_is_logged_with_the_callers_
         let client = gateway.client().await;
         let mut calling = client.clone();
         let mut call = request("213213");
-        let traceparent = TRACEPARENT.parse().unwrap();
-        call.metadata_mut().insert("traceparent", traceparent);
+        let traceparent = TRACEPARENT.1.parse().unwrap();
+        call.metadata_mut().insert(TRACEPARENT.0, traceparent);
         let calling = async move { calling.execute_response_action(call).await.map(drop) };
         let calling = tokio::spawn(calling);
         within(gateway.sandbox.wait_for_posts("213213", 1)).await;
@@ -102,7 +99,7 @@ async fn what_became_of_an_action_without_its_caller_is_logged_with_the_callers_
 async fn an_action_that_outlives_its_deadline_is_logged_too() {
     let gateway = Gateway::start().await;
     gateway.sandbox.script("213213", [Fault::hold()]);
-    let headers = [("traceparent", TRACEPARENT), ("grpc-timeout", "1S")];
+    let headers = [TRACEPARENT, ("grpc-timeout", "1S")];
     let call = RawCall::execute(&gateway, "213213", &headers).await;
     assert_eq!(call.grpc_status().code(), Code::DeadlineExceeded);
     gateway.sandbox.release("213213");
@@ -126,7 +123,7 @@ async fn a_started_action_is_a_line_for_debugging() {
         .with_log_filter("incidentgate::server=debug")
         .start()
         .await;
-    RawCall::execute(&gateway, "213213", &[("traceparent", TRACEPARENT)]).await;
+    RawCall::execute(&gateway, "213213", &[TRACEPARENT]).await;
     let line = gateway.logged("call ended").await;
     assert_eq!(line["level"], "DEBUG");
     assert_eq!(line["trace_id"], TRACE);

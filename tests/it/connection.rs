@@ -7,7 +7,6 @@ use incidentgate::{
     pb::health::{HealthCheckRequest, health_check_response::ServingStatus},
     sandbox::{Fault, Task},
 };
-use prost::Message as _;
 use socket2::{Domain, Socket, Type};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -17,7 +16,7 @@ use tokio::{
 use tonic::Code;
 
 use crate::support::{
-    EXECUTE, Gateway, GatewayBuilder, Sent, Valve, Wire, execute_message, frame, head,
+    EXECUTE, Gateway, GatewayBuilder, Valve, Wire, execute_message, head,
     valve::{self, Frame, SETTINGS},
     within,
 };
@@ -29,13 +28,6 @@ const NO_SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
 /// `SETTINGS_MAX_CONCURRENT_STREAMS` and `SETTINGS_MAX_HEADER_LIST_SIZE`.
 const MAX_STREAMS: u16 = 3;
 const MAX_HEADERS: u16 = 6;
-
-/// A Watch: a stream without an end of its own.
-async fn watch(wire: &mut Wire) -> Sent {
-    let mut sent = wire.begin(head("/grpc.health.v1.Health/Watch", &[])).await;
-    sent.data(frame(&HealthCheckRequest::default().encode_to_vec()), true);
-    sent
-}
 
 #[tokio::test]
 async fn an_old_connection_says_goaway_twice_and_cuts_no_call() {
@@ -98,7 +90,8 @@ async fn what_does_not_end_within_the_grace_is_cut() {
         .await;
     let valve = Valve::to(gateway.addr).await;
     let mut wire = Wire::connect(valve.addr).await;
-    let sent = watch(&mut wire).await;
+    // A stream without an end of its own.
+    let sent = wire.health("Watch").await;
     valve.wait_for(2, Frame::is_goaway).await;
     let said = Instant::now();
     sent.answer().await.unwrap_err();
@@ -117,7 +110,7 @@ async fn an_idle_connection_is_closed_and_never_one_with_a_call() {
     let mut busy = Wire::connect(gateway.addr).await;
     let sent = busy.execute(ID, &[]).await;
     let mut watching = Wire::connect(gateway.addr).await;
-    let _watch = watch(&mut watching).await;
+    let _watch = watching.health("Watch").await;
     within(gateway.sandbox.wait_for_posts(ID, 1)).await;
     // Two idle lives, one after the other, both later than the busy connections.
     for _ in 0..2 {

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use incidentgate::{pb::health::HealthCheckRequest, sandbox::Fault};
-use prost::Message as _;
+use incidentgate::sandbox::Fault;
 use tokio::time::Instant;
 use tonic::Code;
 
 use crate::support::{
-    Answer, EXECUTE, Gateway, GatewayBuilder, RawCall, Stub, Wire, answer, execute_message, frame,
-    head, request, stub, within,
+    Answer, EXECUTE, Gateway, GatewayBuilder, RawCall, Stub, Wire, answer, execute_message, head,
+    request, stub, within,
 };
 
 const ID: &str = "213213";
@@ -105,13 +104,18 @@ async fn a_graph_that_takes_no_connection_starts_nothing() {
     gateway.stop().await;
 }
 
-#[tokio::test]
-async fn a_graph_that_never_answers_the_tls_handshake_starts_nothing() {
-    let stub = Stub::start(|_, stream, _| async move {
+/// A listener that takes every connection and says nothing.
+async fn silent() -> Stub {
+    Stub::start(|_, stream, _| async move {
         let _silent = stream;
         std::future::pending::<()>().await;
     })
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn a_graph_that_never_answers_the_tls_handshake_starts_nothing() {
+    let stub = silent().await;
     let mut gateway = Gateway::builder()
         .with_graph(stub.https_url())
         .start()
@@ -124,11 +128,7 @@ async fn a_graph_that_never_answers_the_tls_handshake_starts_nothing() {
 #[tokio::test]
 async fn no_connection_within_the_connect_timeout_is_unreachable_and_may_be_sent_again() {
     let (_listener, _queue, full) = stub::full();
-    let silent = Stub::start(|_, stream, _| async move {
-        let _silent = stream;
-        std::future::pending::<()>().await;
-    })
-    .await;
+    let silent = silent().await;
     for url in [format!("http://{full}/beta"), silent.https_url()] {
         for key in ["graph.connect_timeout", "graph.attempt_timeout"] {
             let mut gateway = Gateway::builder()
@@ -245,9 +245,7 @@ async fn a_message_later_than_the_deadline_sends_nothing() {
     let mut wire = Wire::connect(gateway.addr).await;
     let mut late = wire.begin(head(EXECUTE, &[("grpc-timeout", "1u")])).await;
     // The microsecond has passed once another call has been answered.
-    let mut probe = wire.begin(head("/grpc.health.v1.Health/Check", &[])).await;
-    probe.data(frame(&HealthCheckRequest::default().encode_to_vec()), true);
-    probe.answer().await.unwrap();
+    wire.health("Check").await.answer().await.unwrap();
     late.data(execute_message(ID), true);
     assert_before_send(&late.answer().await.unwrap().error());
     assert_eq!(gateway.sandbox.posts(ID), 0);

@@ -15,17 +15,11 @@ use opentelemetry_proto::tonic::{
 use tokio::{task::spawn_blocking, time::Instant};
 use tonic::Code;
 
-use crate::support::{Collector, Received, program::Server, request, within};
+use crate::support::{
+    CALLER, Collector, Received, TRACE, TRACEPARENT, program::Server, request, within,
+};
 
 const SCHEMA: &str = "https://opentelemetry.io/schemas/1.45.0";
-const TRACE: [u8; 16] = [
-    0x0a, 0xf7, 0x65, 0x19, 0x16, 0xcd, 0x43, 0xdd, 0x84, 0x48, 0xeb, 0x21, 0x1c, 0x80, 0x31, 0x9c,
-];
-const CALLER: [u8; 8] = [0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31];
-const TRACEPARENT: (&str, &str) = (
-    "traceparent",
-    "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-);
 /// A call takes milliseconds; this is far below every timeout of an exporter (10 s) and
 /// far above what a loaded machine adds.
 const QUICK: Duration = Duration::from_secs(5);
@@ -151,13 +145,13 @@ async fn a_collector_has_everything_when_the_process_has_ended() {
         let spans = spans(&received, service);
         assert_eq!(spans.len(), 4, "{spans:?}");
         for span in &spans {
-            assert_eq!(span.trace_id, TRACE);
+            assert_eq!(hex(&span.trace_id), TRACE);
         }
         let (servers, clients): (Vec<_>, Vec<_>) = spans
             .iter()
             .partition(|span| span.kind() == SpanKind::Server);
         for (server, error) in servers.iter().zip([StatusCode::Unset, StatusCode::Error]) {
-            assert_eq!(server.parent_span_id, CALLER);
+            assert_eq!(hex(&server.parent_span_id), CALLER);
             assert_eq!(
                 server.name,
                 "incidentgate.v1.IncidentTaskService/ExecuteResponseAction"
@@ -240,7 +234,7 @@ async fn a_disabled_sdk_exports_nothing_and_lines_still_have_the_callers_trace()
     let received = collector.received();
     assert!(received.traces.is_empty() && received.metrics.is_empty());
     let failed = log.iter().find(|line| line["message"] == "call failed");
-    assert_eq!(failed.unwrap()["trace_id"], hex(&TRACE));
+    assert_eq!(failed.unwrap()["trace_id"], TRACE);
 }
 
 #[tokio::test]
@@ -265,13 +259,13 @@ async fn b3_headers_are_read_where_the_environment_says_so() {
         assert_eq!(spans.len(), 4);
         for span in spans {
             assert_eq!(
-                span.trace_id == TRACE,
+                hex(&span.trace_id) == TRACE,
                 is_child,
                 "{propagators} {metadata:?}"
             );
             if span.kind() == SpanKind::Server {
-                let parent: &[u8] = if is_child { &CALLER } else { &[] };
-                assert_eq!(span.parent_span_id, parent);
+                let parent = if is_child { CALLER } else { "" };
+                assert_eq!(hex(&span.parent_span_id), parent);
             }
         }
     }

@@ -1,7 +1,5 @@
 //! Whom spans name, and what of a caller's text they take.
 
-use bytes::Bytes;
-use http::Request;
 use opentelemetry::trace::SpanKind;
 use opentelemetry_sdk::trace::SpanData;
 
@@ -19,16 +17,6 @@ fn starting(span: &SpanData, prefix: &str) -> Vec<String> {
     all.filter(|pair| pair.starts_with(prefix)).collect()
 }
 
-/// An empty request to any URL.
-async fn send(gateway: &Gateway, uri: &str) -> RawCall {
-    let request = Request::post(uri)
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .body(())
-        .unwrap();
-    RawCall::send(gateway, request, Bytes::new()).await
-}
-
 #[tokio::test]
 async fn the_server_is_named_as_the_caller_named_it() {
     let gateway = Gateway::start().await;
@@ -43,7 +31,7 @@ async fn the_server_is_named_as_the_caller_named_it() {
             &["server.address=text:::1", "server.port=int:50051"],
         ),
     ] {
-        send(&gateway, &format!("http://{authority}/a.B/C")).await;
+        RawCall::send_nothing_to(&gateway, &format!("http://{authority}/a.B/C")).await;
         let server = last(&gateway, &SpanKind::Server);
         assert_eq!(starting(&server, "server."), expected, "{authority}");
     }
@@ -73,7 +61,7 @@ async fn an_upstream_is_named_by_the_host_of_its_url() {
 async fn of_an_unknown_methods_name_128_bytes_are_kept() {
     let gateway = Gateway::start().await;
     let uri = format!("http://{}/{}", gateway.addr, "x".repeat(1000));
-    send(&gateway, &uri).await;
+    RawCall::send_nothing_to(&gateway, &uri).await;
     let server = last(&gateway, &SpanKind::Server);
     let kept = format!("rpc.method_original=text:{}", "x".repeat(128));
     assert_eq!(starting(&server, "rpc.method_original"), [kept]);

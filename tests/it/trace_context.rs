@@ -6,10 +6,7 @@ use incidentgate::{pb::health::HealthCheckRequest, sandbox::Entry};
 use opentelemetry::trace::{SpanId, SpanKind};
 use opentelemetry_sdk::trace::SpanData;
 
-use crate::support::{Gateway, RawCall, within};
-
-const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
-const CALLER: &str = "b7ad6b7169203331";
+use crate::support::{CALLER, Gateway, RawCall, TRACE, within};
 
 /// The only POST that Graph received.
 #[track_caller]

@@ -24,9 +24,9 @@ pub(crate) use observed::{attributes, boundaries, points};
 pub(crate) use raw::{RawCall, frame};
 pub(crate) use stub::Stub;
 pub(crate) use tls::Authority;
-pub(crate) use tree::{TEMPLATE, Tree, on_client, on_server};
+pub(crate) use tree::{CALLER, TRACE, TRACEPARENT, Tree};
 pub(crate) use valve::Valve;
-pub(crate) use wire::{EXECUTE, Sent, Wire, execute_message, head};
+pub(crate) use wire::{EXECUTE, Wire, execute_message, head};
 
 /// No promise of the gateway takes longer than this in a test.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -59,6 +59,16 @@ impl RawCall {
         sent.answer().await.unwrap()
     }
 
+    /// Sends a request without a message to any URL.
+    pub(crate) async fn send_nothing_to(gateway: &Gateway, uri: &str) -> Self {
+        let request = Request::post(uri)
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(())
+            .unwrap();
+        Self::send(gateway, request, Bytes::new()).await
+    }
+
     /// Sends any request on a connection that the test drives, whose local port is `port`.
     pub(crate) async fn exchange(
         client: SendRequest<Bytes>,

@@ -5,10 +5,18 @@ use std::collections::BTreeSet;
 use opentelemetry::trace::SpanKind;
 use opentelemetry_sdk::trace::SpanData;
 
-use super::Gateway;
+use super::{Gateway, attributes};
+
+/// The trace of a caller, its span, and how it sends both.
+pub(crate) const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+pub(crate) const CALLER: &str = "b7ad6b7169203331";
+pub(crate) const TRACEPARENT: (&str, &str) = (
+    "traceparent",
+    "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+);
 
 /// `url.template`.
-pub(crate) const TEMPLATE: &str = "/security/incidentTasks/{incidentTaskId}/executeResponseAction";
+const TEMPLATE: &str = "/security/incidentTasks/{incidentTaskId}/executeResponseAction";
 const ATTEMPT: &str = "POST /security/incidentTasks/{incidentTaskId}/executeResponseAction";
 
 /// The spans of one call.
@@ -48,30 +56,53 @@ impl Tree {
     pub(crate) fn client(&self) -> &SpanData {
         self.client.as_ref().expect("a client span")
     }
+
+    /// The server span belongs to the caller of [`TRACEPARENT`].
+    #[track_caller]
+    pub(crate) fn assert_from_caller(&self) {
+        let server = &self.server;
+        assert_eq!(server.span_context.trace_id().to_string(), TRACE);
+        assert_eq!(server.parent_span_id.to_string(), CALLER);
+        assert!(server.parent_span_is_remote);
+    }
+
+    /// The server span has what every one has, these attributes, and no others.
+    #[track_caller]
+    pub(crate) fn assert_server(&self, gateway: &Gateway, caller_port: u16, own: &[&str]) {
+        let common = [
+            "rpc.system.name=text:grpc".to_owned(),
+            "server.address=text:127.0.0.1".to_owned(),
+            format!("server.port=int:{}", gateway.addr.port()),
+            "network.peer.address=text:127.0.0.1".to_owned(),
+            format!("network.peer.port=int:{caller_port}"),
+        ];
+        assert_attributes(&self.server, common, own);
+    }
+
+    /// The same of the client span, and of a request to the gateway's sandbox.
+    #[track_caller]
+    pub(crate) fn assert_client(&self, gateway: &Gateway, own: &[&str]) {
+        let sandbox = &gateway.sandbox;
+        self.assert_client_to(&sandbox.graph_url(), sandbox.addr().port(), own);
+    }
+
+    /// The same of a request to any Graph on this machine.
+    #[track_caller]
+    pub(crate) fn assert_client_to(&self, graph: &str, port: u16, own: &[&str]) {
+        let common = [
+            "http.request.method=text:POST".to_owned(),
+            format!("url.full=text:{graph}{TEMPLATE}"),
+            format!("url.template=text:{TEMPLATE}"),
+            "server.address=text:127.0.0.1".to_owned(),
+            format!("server.port=int:{port}"),
+        ];
+        assert_attributes(self.client(), common, own);
+    }
 }
 
-/// The attributes of every server span of the action, and `own`.
-pub(crate) fn on_server(gateway: &Gateway, caller_port: u16, own: &[&str]) -> BTreeSet<String> {
-    let common = [
-        "rpc.system.name=text:grpc".to_owned(),
-        "server.address=text:127.0.0.1".to_owned(),
-        format!("server.port=int:{}", gateway.addr.port()),
-        "network.peer.address=text:127.0.0.1".to_owned(),
-        format!("network.peer.port=int:{caller_port}"),
-    ];
+#[track_caller]
+fn assert_attributes(span: &SpanData, common: [String; 5], own: &[&str]) {
     let own = own.iter().map(|&pair| pair.to_owned());
-    common.into_iter().chain(own).collect()
-}
-
-/// The attributes of every client span, and `own`.
-pub(crate) fn on_client(gateway: &Gateway, own: &[&str]) -> BTreeSet<String> {
-    let common = [
-        "http.request.method=text:POST".to_owned(),
-        format!("url.full=text:{}{TEMPLATE}", gateway.sandbox.graph_url()),
-        format!("url.template=text:{TEMPLATE}"),
-        "server.address=text:127.0.0.1".to_owned(),
-        format!("server.port=int:{}", gateway.sandbox.addr().port()),
-    ];
-    let own = own.iter().map(|&pair| pair.to_owned());
-    common.into_iter().chain(own).collect()
+    let expected: BTreeSet<_> = common.into_iter().chain(own).collect();
+    assert_eq!(attributes(&span.attributes), expected);
 }

@@ -8,7 +8,7 @@ use h2::{
     client::{self, ResponseFuture, SendRequest},
 };
 use http::Request;
-use incidentgate::pb::ExecuteResponseActionRequest;
+use incidentgate::pb::{ExecuteResponseActionRequest, health::HealthCheckRequest};
 use prost::Message as _;
 use tokio::{net::TcpStream, task::JoinHandle};
 
@@ -69,6 +69,14 @@ impl Wire {
     pub(crate) async fn execute(&mut self, id: &str, headers: &[(&str, &str)]) -> Sent {
         let mut sent = self.begin(head(EXECUTE, headers)).await;
         sent.data(execute_message(id), true);
+        sent
+    }
+
+    /// Calls `Check` or `Watch` of the health service.
+    pub(crate) async fn health(&mut self, method: &str) -> Sent {
+        let path = format!("/grpc.health.v1.Health/{method}");
+        let mut sent = self.begin(head(&path, &[])).await;
+        sent.data(frame(&HealthCheckRequest::default().encode_to_vec()), true);
         sent
     }
 
