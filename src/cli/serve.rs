@@ -52,12 +52,15 @@ impl Serve {
             Err(error) => return fail(FAILURE, &error.into()),
         };
         let lookup = |name: &str| std::env::var(name).ok();
+        // https://no-color.org: any value but an empty one.
+        let no_color = lookup("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let format = line_format(config.log.format, io::stderr().is_terminal(), no_color);
         let telemetry = {
             // The OTLP exporter over gRPC lives in the runtime.
             let _inside = runtime.enter();
             Telemetry::init(
                 telemetry::Settings::from_environment(lookup),
-                log_options(&config, lookup),
+                LogOptions::new(&config.log.filter, format),
             )
         };
         for warning in telemetry.warnings() {
@@ -154,12 +157,36 @@ fn announce(
     Ok(())
 }
 
-fn log_options(config: &Config, lookup: impl Fn(&str) -> Option<String>) -> LogOptions {
-    let filter = &config.log.filter;
-    let is_terminal = match config.log.format {
-        LogFormat::Auto => io::stderr().is_terminal(),
-        LogFormat::Human => true,
-        LogFormat::Json => false,
-    };
-    LogOptions::for_stderr(filter, is_terminal, lookup)
+/// How log lines look on stderr.
+fn line_format(wanted: LogFormat, is_terminal: bool, no_color: bool) -> telemetry::LogFormat {
+    match (wanted, is_terminal) {
+        (LogFormat::Json, _) | (LogFormat::Auto, false) => telemetry::LogFormat::Json,
+        (LogFormat::Human, _) | (LogFormat::Auto, true) => telemetry::LogFormat::Human {
+            colors: is_terminal && !no_color,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{line_format, telemetry::LogFormat as Line};
+    use crate::config::LogFormat::{Auto, Human, Json};
+
+    #[test]
+    fn only_a_terminal_gets_colours_and_only_if_they_are_wanted() {
+        let (coloured, plain) = (Line::Human { colors: true }, Line::Human { colors: false });
+        for (wanted, is_terminal, no_color, expected) in [
+            (Auto, true, false, coloured),
+            (Auto, true, true, plain),
+            (Auto, false, false, Line::Json),
+            (Human, true, false, coloured),
+            (Human, true, true, plain),
+            (Human, false, false, plain),
+            (Json, true, false, Line::Json),
+            (Json, false, true, Line::Json),
+        ] {
+            let format = line_format(wanted, is_terminal, no_color);
+            assert_eq!(format, expected, "{wanted:?} {is_terminal} {no_color}");
+        }
+    }
 }

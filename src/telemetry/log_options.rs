@@ -66,21 +66,6 @@ impl LogOptions {
         }
     }
 
-    /// The format that suits where stderr goes: `NO_COLOR` (any value but an empty one) is obeyed.
-    pub fn for_stderr(
-        filter: &str,
-        is_terminal: bool,
-        lookup: impl Fn(&str) -> Option<String>,
-    ) -> Self {
-        let format = if is_terminal {
-            let no_color = lookup("NO_COLOR").is_some_and(|value| !value.is_empty());
-            LogFormat::Human { colors: !no_color }
-        } else {
-            LogFormat::Json
-        };
-        Self::new(filter, format)
-    }
-
     /// What was wrong with the filter; to be logged once logging works.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -101,17 +86,5 @@ mod tests {
                 .warnings()
                 .is_empty()
         );
-    }
-
-    #[test]
-    fn stderr_decides_the_format() {
-        let format = |is_terminal, no_color: Option<&str>| {
-            let lookup = |_: &str| no_color.map(String::from);
-            LogOptions::for_stderr("info", is_terminal, lookup).format
-        };
-        assert_eq!(format(false, None), LogFormat::Json);
-        assert_eq!(format(true, None), LogFormat::Human { colors: true });
-        assert_eq!(format(true, Some("")), LogFormat::Human { colors: true });
-        assert_eq!(format(true, Some("1")), LogFormat::Human { colors: false });
     }
 }
