@@ -130,13 +130,35 @@ fn whatever_answers_instead_of_a_gateway_the_outcome_is_unknown() {
 
 #[test]
 fn a_server_that_never_answers_ends_no_later_than_the_timeout() {
-    let addr = listen(be_silent);
-    for (scheme, code, outcome, message) in [
-        ("http", 4, "UNKNOWN", "no answer within 500ms"),
+    let begin_an_answer = |mut stream: TcpStream| {
+        // Empty SETTINGS, then HEADERS of stream 1 that say 200, and that more follows.
+        let frames = b"\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\x04\0\0\0\x01\x88";
+        stream.read_exact(&mut [0; 24]).unwrap();
+        stream.write_all(frames).unwrap();
+        be_silent(stream);
+    };
+    let (silent, begun) = (listen(be_silent), listen(begin_an_answer));
+    for (endpoint, code, outcome, message) in [
+        (
+            format!("http://{silent}"),
+            4,
+            "UNKNOWN",
+            "no answer within 500ms",
+        ),
+        (
+            format!("http://{begun}"),
+            4,
+            "UNKNOWN",
+            "no answer within 500ms",
+        ),
         // In the handshake nothing of the call has been sent.
-        ("https", 1, "NOT_STARTED", "no connection within 500ms"),
+        (
+            format!("https://{silent}"),
+            1,
+            "NOT_STARTED",
+            "no connection within 500ms",
+        ),
     ] {
-        let endpoint = format!("{scheme}://{addr}");
         let limits = ["--timeout", "500ms", "--endpoint", &endpoint];
         let ended = run(&[&["execute", "1", "--json"][..], &limits].concat());
         assert_eq!(ended.code, Some(code), "{ended:?}");
