@@ -96,9 +96,9 @@ pub enum BuildError {
     /// The Graph URL is not one.
     #[error("graph.url is not a URL with a host")]
     Url,
-    /// The extra certificates cannot be read.
+    /// There is no extra certificate.
     #[error("graph.ca_file holds no readable PEM certificates")]
-    ExtraRoots(#[source] reqwest::Error),
+    ExtraRoots,
     /// TLS could not be set up.
     #[error(
         "no TLS client could be set up; install the system's CA certificates (ca-certificates) or name a bundle by graph.ca_file"
@@ -292,7 +292,11 @@ fn http_client(options: GraphOptions, plaintext: bool) -> Result<Client, BuildEr
         builder = builder.http2_prior_knowledge();
     }
     if let Some(pem) = options.extra_roots {
-        let certificates = Certificate::from_pem_bundle(&pem).map_err(BuildError::ExtraRoots)?;
+        // Text without any PEM block is a bundle of none for the parser.
+        let certificates = Certificate::from_pem_bundle(&pem)
+            .ok()
+            .filter(|certificates| !certificates.is_empty())
+            .ok_or(BuildError::ExtraRoots)?;
         builder = builder.tls_certs_merge(certificates);
     }
     builder.build().map_err(BuildError::Client)

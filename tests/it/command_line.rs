@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::program::{Ended, Server, TempFile, run};
+use crate::support::program::{Ended, Program, Server, TempFile, run};
 
 #[track_caller]
 fn assert_usage(ended: &Ended, text: &str) {
@@ -94,6 +94,20 @@ fn a_file_that_is_no_token_is_refused_and_not_shown() {
     let folder = env!("CARGO_MANIFEST_DIR");
     let ended = run(&["execute", "1", "--token-file", folder]);
     assert_usage(&ended, "cannot be read");
+}
+
+#[test]
+fn a_bundle_without_a_certificate_ends_before_a_port_is_opened() {
+    let broken = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
+    for text in ["", "-----BEGIN NOTHING-----\n", broken] {
+        let file = TempFile::new("no-ca.pem", text);
+        let variables = [("INCIDENTGATE_GRAPH__CA_FILE", file.path())];
+        let ended = Program::start_with(&["serve", "--listen", "127.0.0.1:0"], &variables, "");
+        let ended = ended.ended();
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let wanted = "incidentgate: graph.ca_file holds no readable PEM certificates\n";
+        assert_eq!(ended.stderr, wanted);
+    }
 }
 
 #[test]
