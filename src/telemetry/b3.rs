@@ -1,60 +1,28 @@
 //! Zipkin's B3 headers, single (`b3`) and multiple (`x-b3-*`): meshes still send them.
 //!
 //! The rules are those of OpenTelemetry's B3 requirements: both forms are read, the
-//! single one first; one form is written; a 64-bit trace id is padded on the left; the
-//! debug flag counts as sampled and is passed on.
+//! single one first; a 64-bit trace id is padded on the left; the debug flag counts as
+//! sampled. Nothing is written: Graph does not read it.
 
 use std::str::FromStr as _;
 
 use opentelemetry::Context;
-use opentelemetry::propagation::text_map_propagator::FieldIter;
-use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry::propagation::Extractor;
 use opentelemetry::trace::{
     SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
 };
 
-pub(super) const SINGLE: &str = "b3";
-pub(super) const TRACE_ID: &str = "x-b3-traceid";
-pub(super) const SPAN_ID: &str = "x-b3-spanid";
-pub(super) const SAMPLED: &str = "x-b3-sampled";
-pub(super) const FLAGS: &str = "x-b3-flags";
-
-/// Which form [`B3Propagator`] writes; it reads both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum B3Encoding {
-    /// One `b3` header.
-    Single,
-    /// `x-b3-traceid`, `x-b3-spanid` and `x-b3-sampled` or `x-b3-flags`.
-    Multiple,
-}
-
-/// Reads and writes B3 headers.
-#[derive(Debug)]
-pub struct B3Propagator {
-    encoding: B3Encoding,
-    fields: Vec<String>,
-}
-
-impl B3Propagator {
-    /// A propagator that writes `encoding`.
-    pub fn new(encoding: B3Encoding) -> Self {
-        let fields: &[&str] = match encoding {
-            B3Encoding::Single => &[SINGLE],
-            B3Encoding::Multiple => &[TRACE_ID, SPAN_ID, SAMPLED, FLAGS],
-        };
-        Self {
-            encoding,
-            fields: fields.iter().copied().map(String::from).collect(),
-        }
-    }
-}
+const SINGLE: &str = "b3";
+const TRACE_ID: &str = "x-b3-traceid";
+const SPAN_ID: &str = "x-b3-spanid";
+const SAMPLED: &str = "x-b3-sampled";
+const FLAGS: &str = "x-b3-flags";
 
 /// The sampling state of a request. Without any, the caller leaves the decision to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sampling {
     Denied,
     Accepted,
-    Debug,
 }
 
 impl std::str::FromStr for Sampling {
@@ -63,16 +31,11 @@ impl std::str::FromStr for Sampling {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "0" | "false" => Ok(Self::Denied),
-            "1" | "true" => Ok(Self::Accepted),
-            "d" => Ok(Self::Debug),
+            "1" | "true" | "d" => Ok(Self::Accepted),
             _ => Err(()),
         }
     }
 }
-
-/// Marks a context whose caller asked for debugging; there is no bit for it in a span context.
-#[derive(Debug, Clone, Copy)]
-struct Debugged;
 
 /// What a request's headers say.
 #[derive(Debug, PartialEq, Eq)]
@@ -81,65 +44,26 @@ struct Extracted {
     sampling: Option<Sampling>,
 }
 
-impl TextMapPropagator for B3Propagator {
-    fn inject_context(&self, context: &Context, injector: &mut dyn Injector) {
-        let span = context.span();
-        let span_context = span.span_context();
-        if !span_context.is_valid() {
-            return;
-        }
-        let (trace_id, span_id) = (span_context.trace_id(), span_context.span_id());
-        let debugged = context.get::<Debugged>().is_some();
-        let sampled = if span_context.is_sampled() { "1" } else { "0" };
-        match self.encoding {
-            B3Encoding::Single => {
-                let sampling = if debugged { "d" } else { sampled };
-                injector.set(SINGLE, format!("{trace_id}-{span_id}-{sampling}"));
-            }
-            B3Encoding::Multiple => {
-                injector.set(TRACE_ID, trace_id.to_string());
-                injector.set(SPAN_ID, span_id.to_string());
-                // The debug flag implies the decision; sending both is forbidden.
-                if debugged {
-                    injector.set(FLAGS, String::from("1"));
-                } else {
-                    injector.set(SAMPLED, String::from(sampled));
-                }
-            }
-        }
-    }
-
-    fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
-        let Some(extracted) = single(extractor).or_else(|| multiple(extractor)) else {
-            return context.clone();
-        };
-        let (trace_id, span_id) = match (extracted.ids, extracted.sampling) {
-            (Some(ids), _) => ids,
-            // "Do not sample" without ids. OpenTelemetry carries the decision only in a
-            // parent, so one is made up; nobody exports it, and a parent-based sampler
-            // obeys it.
-            (None, Some(Sampling::Denied)) => (
-                TraceId::from_bytes(rand::random::<u128>().max(1).to_be_bytes()),
-                SpanId::from_bytes(rand::random::<u64>().max(1).to_be_bytes()),
-            ),
-            (None, _) => return context.clone(),
-        };
-        let flags = match extracted.sampling {
-            Some(Sampling::Accepted | Sampling::Debug) => TraceFlags::SAMPLED,
-            Some(Sampling::Denied) | None => TraceFlags::default(),
-        };
-        let parent = SpanContext::new(trace_id, span_id, flags, true, TraceState::default());
-        let context = context.with_remote_span_context(parent);
-        if extracted.sampling == Some(Sampling::Debug) {
-            context.with_value(Debugged)
-        } else {
-            context
-        }
-    }
-
-    fn fields(&self) -> FieldIter<'_> {
-        FieldIter::new(&self.fields)
-    }
+/// The context with the caller's span as the parent; as it was where there is none.
+pub(super) fn extract(context: &Context, extractor: &dyn Extractor) -> Context {
+    let Some(extracted) = single(extractor).or_else(|| multiple(extractor)) else {
+        return context.clone();
+    };
+    let (trace_id, span_id) = match (extracted.ids, extracted.sampling) {
+        (Some(ids), _) => ids,
+        // "Do not sample" without ids. OpenTelemetry carries the decision only in a
+        // parent, so one is made up; nobody exports it, and a parent-based sampler
+        // obeys it.
+        (None, Some(Sampling::Denied)) => (
+            TraceId::from_bytes(rand::random::<u128>().max(1).to_be_bytes()),
+            SpanId::from_bytes(rand::random::<u64>().max(1).to_be_bytes()),
+        ),
+        (None, _) => return context.clone(),
+    };
+    let is_sampled = extracted.sampling == Some(Sampling::Accepted);
+    let flags = TraceFlags::default().with_sampled(is_sampled);
+    let parent = SpanContext::new(trace_id, span_id, flags, true, TraceState::default());
+    context.with_remote_span_context(parent)
 }
 
 /// `{trace id}-{span id}[-{sampling}[-{parent span id}]]`, or the sampling state alone.
@@ -170,7 +94,7 @@ fn single(extractor: &dyn Extractor) -> Option<Extracted> {
 fn multiple(extractor: &dyn Extractor) -> Option<Extracted> {
     let header = |name| extractor.get(name).map(str::trim);
     let sampling = if header(FLAGS) == Some("1") {
-        Some(Sampling::Debug)
+        Some(Sampling::Accepted)
     } else {
         header(SAMPLED).and_then(|value| Sampling::from_str(value).ok())
     };
@@ -223,7 +147,7 @@ mod tests {
     }
 
     fn extract(pairs: &[(&str, &str)]) -> Context {
-        B3Propagator::new(B3Encoding::Single).extract_with_context(&Context::new(), &headers(pairs))
+        super::extract(&Context::new(), &headers(pairs))
     }
 
     /// `trace-span-flag`, or nothing.
@@ -326,38 +250,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_was_read_is_written_again() {
-        for sampling in ["0", "1", "d"] {
-            let value = format!("{LONG}-{SPAN}-{sampling}");
-            let context = extract(&[(SINGLE, &value)]);
-
-            let mut written = HashMap::new();
-            B3Propagator::new(B3Encoding::Single).inject_context(&context, &mut written);
-            assert_eq!(written, headers(&[(SINGLE, &value)]));
-
-            let mut written = HashMap::new();
-            B3Propagator::new(B3Encoding::Multiple).inject_context(&context, &mut written);
-            let decision = match sampling {
-                "d" => (FLAGS, "1"),
-                other => (SAMPLED, other),
-            };
-            assert_eq!(
-                written,
-                headers(&[(TRACE_ID, LONG), (SPAN_ID, SPAN), decision])
-            );
-        }
-    }
-
-    #[test]
-    fn nothing_is_written_without_a_span() {
-        for encoding in [B3Encoding::Single, B3Encoding::Multiple] {
-            let mut written = HashMap::new();
-            B3Propagator::new(encoding).inject_context(&Context::new(), &mut written);
-            assert_eq!(written, HashMap::new());
-        }
-    }
-
     proptest! {
         #[test]
         fn extraction_never_panics(
@@ -372,21 +264,18 @@ mod tests {
         }
 
         #[test]
-        fn every_valid_parent_survives_both_forms(
+        fn every_valid_parent_is_read_from_both_forms(
             trace in 1_u128.., span in 1_u64.., sampled: bool, multiple: bool,
         ) {
-            let encoding = if multiple { B3Encoding::Multiple } else { B3Encoding::Single };
-            let propagator = B3Propagator::new(encoding);
-            let flags = TraceFlags::default().with_sampled(sampled);
-            let parent = SpanContext::new(
-                TraceId::from(trace), SpanId::from(span), flags, true, TraceState::default(),
-            );
-            let mut written = HashMap::new();
-            let context = Context::new().with_remote_span_context(parent.clone());
-            propagator.inject_context(&context, &mut written);
-            let read = propagator.extract_with_context(&Context::new(), &written);
-            let span = read.span();
-            prop_assert_eq!(span.span_context(), &parent);
+            let (trace_id, span_id) = (format!("{trace:032x}"), format!("{span:016x}"));
+            let flag = if sampled { "1" } else { "0" };
+            let value = format!("{trace_id}-{span_id}-{flag}");
+            let read = if multiple {
+                extract(&[(TRACE_ID, &trace_id), (SPAN_ID, &span_id), (SAMPLED, flag)])
+            } else {
+                extract(&[(SINGLE, &value)])
+            };
+            prop_assert_eq!(described(&read), Some(value));
         }
     }
 }

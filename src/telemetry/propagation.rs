@@ -5,27 +5,27 @@
 //! no business of a third party.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
-use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
+use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry_http::HeaderExtractor;
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 
-use super::b3::{B3Encoding, B3Propagator};
+use super::b3;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// `00-{32}-{16}-{2}`.
 const TRACEPARENT_LENGTH: usize = 55;
 
-/// The propagators of the process. A clone shares them.
-#[derive(Debug, Clone)]
+/// The formats that the process speaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Propagator {
-    inbound: Arc<TextMapCompositePropagator>,
-    outbound: bool,
+    w3c: bool,
+    baggage: bool,
+    b3: bool,
 }
 
 impl Propagator {
@@ -38,8 +38,7 @@ impl Propagator {
     /// valid `traceparent` wins, whatever the order of the list: a mesh rewrites the
     /// header that it knows, and those that know both keep `traceparent` current.
     pub fn from_names(list: &str) -> (Self, Vec<String>) {
-        let (mut w3c, mut baggage, mut none) = (false, false, false);
-        let (mut single, mut multiple) = (false, false);
+        let (mut w3c, mut baggage, mut b3, mut none) = (false, false, false, false);
         let mut unknown = Vec::new();
         for name in list
             .split(',')
@@ -49,40 +48,35 @@ impl Propagator {
             match name.to_ascii_lowercase().as_str() {
                 "tracecontext" => w3c = true,
                 "baggage" => baggage = true,
-                "b3" => single = true,
-                "b3multi" => multiple = true,
+                // Both forms are read in either case.
+                "b3" | "b3multi" => b3 = true,
                 "none" => none = true,
                 _ => unknown.push(name.to_owned()),
             }
         }
-        if none {
-            (w3c, baggage, single, multiple) = (false, false, false, false);
-        }
-        // Each propagator overwrites the parent that the one before has found.
-        let mut propagators: Vec<Box<dyn TextMapPropagator + Send + Sync>> = Vec::new();
-        if single {
-            propagators.push(Box::new(B3Propagator::new(B3Encoding::Single)));
-        }
-        if multiple {
-            propagators.push(Box::new(B3Propagator::new(B3Encoding::Multiple)));
-        }
-        if w3c {
-            propagators.push(Box::new(TraceContextPropagator::new()));
-        }
-        if baggage {
-            propagators.push(Box::new(BaggagePropagator::new()));
-        }
         let propagator = Self {
-            inbound: Arc::new(TextMapCompositePropagator::new(propagators)),
-            outbound: w3c || single || multiple,
+            w3c: w3c && !none,
+            baggage: baggage && !none,
+            b3: b3 && !none,
         };
         (propagator, unknown)
     }
 
     /// The caller's context; an empty one when it sent none, never that of the current thread.
     pub fn extract(&self, headers: &HeaderMap) -> Context {
-        self.inbound
-            .extract_with_context(&Context::new(), &HeaderExtractor(headers))
+        let headers = HeaderExtractor(headers);
+        let mut context = Context::new();
+        // Each one overwrites the parent that the one before has found.
+        if self.b3 {
+            context = b3::extract(&context, &headers);
+        }
+        if self.w3c {
+            context = TraceContextPropagator::new().extract_with_context(&context, &headers);
+        }
+        if self.baggage {
+            context = BaggagePropagator::new().extract_with_context(&context, &headers);
+        }
+        context
     }
 
     /// Writes `traceparent` and `tracestate` of the context's span into a request to Graph.
@@ -93,7 +87,7 @@ impl Propagator {
         headers.remove(TRACESTATE);
         let span = context.span();
         let span_context = span.span_context();
-        if !self.outbound || !span_context.is_valid() {
+        if !(self.w3c || self.b3) || !span_context.is_valid() {
             return;
         }
         let mut traceparent = String::with_capacity(TRACEPARENT_LENGTH);
@@ -115,11 +109,6 @@ impl Propagator {
         if let Ok(value) = HeaderValue::try_from(tracestate) {
             headers.insert(TRACESTATE, value);
         }
-    }
-
-    /// All configured formats, baggage included, for requests that stay in house.
-    pub fn text_map(&self) -> &(dyn TextMapPropagator + Send + Sync) {
-        &*self.inbound
     }
 }
 
@@ -237,20 +226,6 @@ mod tests {
             let mut outbound = headers(&[W3C, ("tracestate", "a=b")]);
             propagator.inject(context, &mut outbound);
             assert_eq!(outbound, HeaderMap::new());
-        }
-    }
-
-    #[test]
-    fn in_house_requests_carry_every_configured_format() {
-        let (propagator, _) = Propagator::from_names("tracecontext,baggage,b3");
-        let context = propagator.extract(&headers(&[W3C, ("baggage", "a=b")]));
-        let mut outbound = HeaderMap::new();
-        propagator.text_map().inject_context(
-            &context,
-            &mut opentelemetry_http::HeaderInjector(&mut outbound),
-        );
-        for name in ["traceparent", "baggage", "b3"] {
-            assert!(outbound.contains_key(name), "{name}");
         }
     }
 
