@@ -3,14 +3,14 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
-use tokio::{runtime::Handle, sync::OwnedSemaphorePermit};
+use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tracing::Span;
 
+use super::place::Place;
 use crate::{
     failure::Failure,
     graph::{self, Accepted, Departed, Departure},
@@ -43,24 +43,10 @@ enum Caller {
     /// Nobody: the outcome is counted when it is known.
     Gone,
 }
-/// A call's place among the calls in flight. Given back with the last clone: an
-/// attempt that goes on without its caller keeps it, so that callers who leave
-/// early cannot pile up attempts at a Graph that hangs.
-#[derive(Debug, Clone)]
-pub struct Place(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
 
 struct Running {
     future: BoxedAttempt,
     departure: Departure,
-}
-
-// === impl Place ===
-
-impl Place {
-    /// The place that `permit` stands for.
-    pub fn new(permit: OwnedSemaphorePermit) -> Self {
-        Self(Arc::new(permit))
-    }
 }
 
 // === impl Detachable ===

@@ -4,7 +4,7 @@
 //! is it gRPC -> span -> draining? -> deadline -> limit -> service -> encoding
 //! ```
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use http::{Method as HttpMethod, Request, Response, StatusCode, header};
@@ -31,8 +31,8 @@ use crate::{
     telemetry::{Metrics, Propagator},
 };
 
-/// A call answers by its own deadline. This much later it is taken to be stuck
-/// before its service: a request whose message never ends.
+/// A call that has begun answers by its own deadline. One that has not begun this
+/// much later is stuck before its service: a request whose message never ends.
 const STUCK: Duration = Duration::from_millis(100);
 const MESSAGE_LATE: &str = "the deadline passed before the request's message had arrived";
 
@@ -134,23 +134,32 @@ impl Front {
     ) -> Result<Response<Body>, Failure> {
         held.call = Some(self.lifecycle.admit().ok_or_else(draining)?);
         let deadline = self.deadline(&request)?;
+        let mut place = None;
         if method == Method::ExecuteResponseAction {
             let slot = Arc::clone(&self.slots).try_acquire_owned();
+            let place = place.insert(Place::new(slot.map_err(|_| overloaded())?));
             request.extensions_mut().insert(CallContext {
                 deadline,
                 span: observation.span().clone(),
-                place: Place::new(slot.map_err(|_| overloaded())?),
+                place: place.clone(),
             });
         }
         let mut routes = self.routes.clone();
         let call = AssertUnwindSafe(async { routes.call(request).await }).catch_unwind();
-        match timeout_at(deadline.expires() + STUCK, call).await {
-            Ok(Ok(Ok(response))) => Ok(with_details(response, method)),
-            Ok(Err(_panic)) => Err(Failure::new(
+        let mut call = pin!(call);
+        let answer = match timeout_at(deadline.expires() + STUCK, &mut call).await {
+            Ok(answer) => answer,
+            // Where the machine stood still, this alarm can be seen before the call
+            // has seen its own; what has been sent by then, only the call knows.
+            Err(_elapsed) if place.is_some_and(|place| place.has_begun()) => call.await,
+            Err(_elapsed) => return Err(Failure::new(Kind::DeadlineBeforeSend, MESSAGE_LATE)),
+        };
+        match answer {
+            Ok(Ok(response)) => Ok(with_details(response, method)),
+            Err(_panic) => Err(Failure::new(
                 Kind::GatewayFault,
                 "the gateway failed while it handled the call, and the action may have been started",
             )),
-            Err(_elapsed) => Err(Failure::new(Kind::DeadlineBeforeSend, MESSAGE_LATE)),
         }
     }
 

@@ -24,6 +24,7 @@ mod reflection;
 mod smoke;
 mod span_addresses;
 mod spans;
+mod stall;
 mod storm;
 mod support;
 mod trace_context;
