@@ -40,7 +40,7 @@ pub enum Departed {
 
 /// The empty body that carries the witness.
 #[derive(Debug)]
-pub(super) struct WitnessBody(Departure);
+struct WitnessBody(Departure);
 
 // === impl Departure ===
 
@@ -55,7 +55,7 @@ impl Departure {
     }
 
     /// The body to send. One request per departure.
-    pub(super) fn body(&self) -> WitnessBody {
+    pub(crate) fn body(&self) -> impl Body<Data = Bytes, Error = Infallible> + use<> {
         WitnessBody(self.clone())
     }
 
