@@ -32,8 +32,8 @@ use crate::{
 
 const USER_AGENT: &str = concat!("incidentgate/", env!("CARGO_PKG_VERSION"));
 const CLIENT_REQUEST_ID: &str = "client-request-id";
-/// A dead connection is found by HTTP/2 pings within half a minute, and not by
-/// the first call that would have to wait for its own timeout.
+/// A dead connection is found by HTTP/2 pings within half a minute, idle or not, and
+/// not by a call that would end without knowing its outcome.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// RFC 3986's unreserved characters; everything else is encoded, so that an id is
@@ -282,7 +282,8 @@ fn http_client(options: GraphOptions, plaintext: bool) -> Result<Client, BuildEr
         .referer(false)
         .https_only(!plaintext)
         .http2_keep_alive_interval(PING_INTERVAL)
-        .http2_keep_alive_timeout(PING_TIMEOUT);
+        .http2_keep_alive_timeout(PING_TIMEOUT)
+        .http2_keep_alive_while_idle(true);
     if plaintext {
         // Plain http is for loopback only: never behind a proxy, and it needs no
         // certificates, which a minimal container may not have.
