@@ -32,6 +32,7 @@ async fn send(gateway: &Gateway, uri: &str) -> RawCall {
 #[tokio::test]
 async fn the_server_is_named_as_the_caller_named_it() {
     let gateway = Gateway::start().await;
+    let endless = "a".repeat(10_000);
     for (authority, expected) in [
         (
             "gate.example:443",
@@ -42,6 +43,7 @@ async fn the_server_is_named_as_the_caller_named_it() {
             "[::1]:50051",
             &["server.address=text:::1", "server.port=int:50051"],
         ),
+        (&endless, &[]),
     ] {
         send(&gateway, &format!("http://{authority}/a.B/C")).await;
         let server = last(&gateway, &SpanKind::Server);
