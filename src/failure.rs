@@ -95,8 +95,8 @@ impl Failure {
 
     /// Adds the cause, for the log.
     #[must_use]
-    pub fn because(mut self, source: impl Into<Arc<dyn Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+    pub fn because(mut self, source: impl Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
         self
     }
 
