@@ -151,15 +151,17 @@ impl Front {
             Ok(answer) => answer,
             // Where the machine stood still, this alarm can be seen before the call
             // has seen its own; what has been sent by then, only the call knows.
-            Err(_elapsed) if place.is_some_and(|place| place.has_begun()) => call.await,
+            Err(_elapsed) if place.as_ref().is_some_and(Place::has_begun) => call.await,
             Err(_elapsed) => return Err(Failure::new(Kind::DeadlineBeforeSend, MESSAGE_LATE)),
         };
-        match answer {
-            Ok(Ok(response)) => Ok(with_details(response, method)),
-            Err(_panic) => Err(Failure::new(
-                Kind::GatewayFault,
-                "the gateway failed while it handled the call, and the action may have been started",
-            )),
+        let Ok(Ok(response)) = answer else {
+            return Err(fault());
+        };
+        match (bare_error(&response), place) {
+            (Some(status), Some(place)) if place.has_begun() => Err(fault().because(status)),
+            // tonic answers so by itself before it calls the service.
+            (Some(status), Some(_)) => Ok(status::adopt(&status).into_http()),
+            _ => Ok(response),
         }
     }
 
@@ -212,20 +214,11 @@ fn is_grpc<B>(request: &Request<B>) -> bool {
         .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
-/// Errors that tonic makes by itself (an unreadable message, an unknown method)
-/// get the details that every error has; they come before the service, so nothing
-/// was started.
-fn with_details(response: Response<Body>, method: Method) -> Response<Body> {
-    match Status::from_header_map(response.headers()) {
-        Some(status)
-            if method == Method::ExecuteResponseAction
-                && status.code() != Code::Ok
-                && status.details().is_empty() =>
-        {
-            status::adopt(&status).into_http()
-        }
-        _ => response,
-    }
+/// An error without the details that every error of the service has: an unreadable
+/// message, an unknown method.
+fn bare_error(response: &Response<Body>) -> Option<Status> {
+    Status::from_header_map(response.headers())
+        .filter(|status| status.code() != Code::Ok && status.details().is_empty())
 }
 
 fn draining() -> Failure {
@@ -239,5 +232,12 @@ fn overloaded() -> Failure {
     Failure::new(
         Kind::GatewayOverloaded,
         "this gateway is handling as many calls as it may; send the call again later",
+    )
+}
+
+fn fault() -> Failure {
+    Failure::new(
+        Kind::GatewayFault,
+        "the gateway failed while it handled the call, and the action may have been started",
     )
 }

@@ -21,10 +21,11 @@ mod properties;
 mod protocol;
 mod readme;
 mod reflection;
+mod service;
 mod smoke;
 mod span_addresses;
 mod spans;
-mod stall;
+
 mod storm;
 mod support;
 mod trace_context;

@@ -1,4 +1,5 @@
-//! A machine that stops for a moment: no outcome is guessed from the clock.
+//! What the server makes of a service that has begun a call: no outcome is guessed
+//! from the clock or from the form of an answer.
 
 use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
 
@@ -13,9 +14,9 @@ use incidentgate::{
     telemetry::{Metrics, Propagator},
 };
 use tokio::{net::TcpListener, time::sleep_until};
-use tonic::{Request, Response, Status, service::Routes};
+use tonic::{Request, Response, Status, service::Routes, transport::Channel};
 
-use crate::support::request;
+use crate::support::{answer, request};
 
 /// Answers at its deadline, but its thread stands still just after it has looked at
 /// the clock.
@@ -50,6 +51,25 @@ impl IncidentTaskService for Stalling {
     }
 }
 
+/// Fails without a word of what has become of the action.
+struct Terse {
+    begins: bool,
+}
+
+#[tonic::async_trait]
+impl IncidentTaskService for Terse {
+    async fn execute_response_action(
+        &self,
+        mut request: Request<ExecuteResponseActionRequest>,
+    ) -> Result<Response<ExecuteResponseActionResponse>, Status> {
+        let context: CallContext = request.extensions_mut().remove().unwrap();
+        if self.begins {
+            context.place.begin();
+        }
+        Err(Status::internal("a bug"))
+    }
+}
+
 fn limits() -> Limits {
     let long = Duration::from_secs(60);
     Limits {
@@ -68,22 +88,39 @@ fn limits() -> Limits {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_call_that_its_service_has_begun_is_answered_by_its_service_alone() {
+async fn serving(service: impl IncidentTaskService) -> IncidentTaskServiceClient<Channel> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let lifecycle = Lifecycle::default();
     let front = Front::new(
-        Routes::new(IncidentTaskServiceServer::new(Stalling)),
+        Routes::new(IncidentTaskServiceServer::new(service)),
         limits(),
         lifecycle.clone(),
         Propagator::default(),
         Metrics::disabled(),
     );
     tokio::spawn(server::serve(listener, Arc::new(front), lifecycle));
-    let mut client = IncidentTaskServiceClient::connect(url).await.unwrap();
+    IncidentTaskServiceClient::connect(url).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn on_a_machine_that_stood_still_only_the_call_says_what_was_sent() {
+    let mut client = serving(Stalling).await;
     client
         .execute_response_action(request("213213"))
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn an_error_without_details_is_unknown_once_something_may_have_been_sent() {
+    for (begins, reason, outcome) in [
+        (false, "INVALID_REQUEST", "NOT_STARTED"),
+        (true, "GATEWAY_FAULT", "UNKNOWN"),
+    ] {
+        let mut client = serving(Terse { begins }).await;
+        let error = client.execute_response_action(request("213213")).await;
+        let error = answer(&error.unwrap_err());
+        assert_eq!((&*error.reason, &*error.outcome), (reason, outcome));
+    }
 }
