@@ -134,10 +134,10 @@ impl Calls {
         let mut attempt = Detachable::new(
             attempt,
             departure.clone(),
-            self.tasks.clone(),
-            self.metrics.clone(),
-            call.span.clone(),
-            call.place.clone(),
+            &self.tasks,
+            &self.metrics,
+            &call.span,
+            &call.place,
         );
         let result = tokio::select! {
             biased;

@@ -29,12 +29,12 @@ type BoxedAttempt = Pin<Box<dyn Future<Output = Result<Accepted, Failure>> + Sen
 /// task of its own, which the shutdown waits for; before that, it is dropped and
 /// nothing is sent.
 #[derive(Debug)]
-pub(super) struct Detachable {
+pub(super) struct Detachable<'a> {
     attempt: Option<Running>,
-    tasks: TaskTracker,
-    metrics: Metrics,
-    span: Span,
-    place: Place,
+    tasks: &'a TaskTracker,
+    metrics: &'a Metrics,
+    span: &'a Span,
+    place: &'a Place,
 }
 
 /// Who hears what becomes of an attempt that is left to itself.
@@ -53,15 +53,16 @@ struct Running {
 
 // === impl Detachable ===
 
-impl Detachable {
-    /// Wraps an attempt of the call whose span is `span`.
+impl<'a> Detachable<'a> {
+    /// Wraps an attempt of the call whose span is `span`. `departure` is the attempt's
+    /// own.
     pub(super) fn new(
         future: impl Future<Output = Result<Accepted, Failure>> + Send + 'static,
         departure: Departure,
-        tasks: TaskTracker,
-        metrics: Metrics,
-        span: Span,
-        place: Place,
+        tasks: &'a TaskTracker,
+        metrics: &'a Metrics,
+        span: &'a Span,
+        place: &'a Place,
     ) -> Self {
         Self {
             attempt: Some(Running {
@@ -104,10 +105,8 @@ impl Detachable {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let metrics = self.metrics.clone();
+        let (metrics, span, place) = (self.metrics.clone(), self.span.clone(), self.place.clone());
         let detached = metrics.call_detached();
-        let span = self.span.clone();
-        let place = self.place.clone();
         let attempt = async move {
             let result = AssertUnwindSafe(future)
                 .catch_unwind()
@@ -123,7 +122,7 @@ impl Detachable {
     }
 }
 
-impl Future for Detachable {
+impl Future for Detachable<'_> {
     type Output = Result<Accepted, Failure>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -140,7 +139,7 @@ impl Future for Detachable {
     }
 }
 
-impl Drop for Detachable {
+impl Drop for Detachable<'_> {
     fn drop(&mut self) {
         if self.attempt.is_none() {
             return;
@@ -153,7 +152,7 @@ impl Drop for Detachable {
             Departed::Never => self.metrics.action_outcome(Outcome::NotStarted, CANCELLED),
         }
         tracing::info!(
-            parent: &self.span,
+            parent: self.span,
             departed = departed.as_str(),
             "the caller left before the action was answered"
         );
@@ -213,7 +212,10 @@ mod tests {
     struct Counted {
         exporter: InMemoryMetricExporter,
         meters: SdkMeterProvider,
+        metrics: Metrics,
         tasks: TaskTracker,
+        span: Span,
+        place: Place,
     }
 
     impl Counted {
@@ -222,11 +224,14 @@ mod tests {
             let meters = SdkMeterProvider::builder()
                 .with_periodic_exporter(exporter.clone())
                 .build();
-            let tasks = TaskTracker::new();
+            let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
             Self {
                 exporter,
+                metrics: Metrics::new(&meters.meter("test")),
                 meters,
-                tasks,
+                tasks: TaskTracker::new(),
+                span: Span::none(),
+                place: Place::new(slot),
             }
         }
 
@@ -234,15 +239,14 @@ mod tests {
             &self,
             departure: &Departure,
             future: impl Future<Output = Result<Accepted, Failure>> + Send + 'static,
-        ) -> Detachable {
-            let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        ) -> Detachable<'_> {
             Detachable::new(
                 future,
                 departure.clone(),
-                self.tasks.clone(),
-                Metrics::new(&self.meters.meter("test")),
-                Span::none(),
-                Place::new(slot),
+                &self.tasks,
+                &self.metrics,
+                &self.span,
+                &self.place,
             )
         }
 
