@@ -29,6 +29,9 @@ const MAX_PENDING_RESET_STREAMS: usize = 20;
 const MAX_LOCAL_ERROR_RESET_STREAMS: usize = 1024;
 /// gRFC A9: spreads the reconnects of clients that connected together.
 const AGE_JITTER: f64 = 0.1;
+/// While the server drains, a connection has all the time there is: the drain has a hard
+/// end of its own.
+const WHILE_DRAINING: Duration = Duration::from_secs(24 * 3600);
 
 /// Runs connections. Clones share everything.
 #[derive(Debug, Clone)]
@@ -110,8 +113,7 @@ impl Connections {
                     if phase == Phase::Handshake && !activity.is_established() {
                         return;
                     }
-                    // The drain has a hard end of its own.
-                    alarms.grace = Instant::now() + Duration::from_secs(24 * 3600);
+                    alarms.grace = Instant::now() + WHILE_DRAINING;
                     connection.as_mut().graceful_shutdown();
                     phase = Phase::Closing;
                 }

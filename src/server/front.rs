@@ -175,7 +175,7 @@ impl Front {
                     .map(|body| ReplyBody::new(body, None, held));
             }
         };
-        let has_deadline = request.headers().contains_key("grpc-timeout");
+        let has_deadline = request.headers().contains_key(grpc_timeout::GRPC_TIMEOUT);
         let mut routes = self.routes.clone();
         // Streams get their headers at once, so this bounds only how long a message
         // may take to arrive.
