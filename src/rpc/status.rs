@@ -133,7 +133,7 @@ fn details(failure: &Failure, row: &Row, extent: Extent) -> ErrorDetails {
         .and_then(|reply| reply.request_id.as_deref());
     let request_id = graph_request_id.or(failure.client_request_id.as_deref());
     details.set_request_info(request_id.unwrap_or_default(), "");
-    if let Some(delay) = failure.retry_after {
+    if let Some(delay) = failure.retry_after() {
         details.set_retry_info(Some(delay));
     }
     match row.extra.filter(|_| extent == Extent::Full) {
@@ -209,7 +209,7 @@ fn metadata(failure: &Failure) -> MetadataMap {
     let mut metadata = MetadataMap::new();
     if failure.outcome() == Outcome::Unknown {
         metadata.insert(PUSHBACK, AsciiMetadataValue::from_static("-1"));
-    } else if let Some(delay) = failure.retry_after {
+    } else if let Some(delay) = failure.retry_after() {
         metadata.insert(PUSHBACK, pushback(delay));
     }
     let claims = failure
