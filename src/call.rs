@@ -5,13 +5,14 @@
 //! ```
 
 mod detachable;
+mod place;
 
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Span;
 
 use self::detachable::Detachable;
-pub use self::detachable::Place;
+pub use self::place::Place;
 use crate::{
     authorization::Authorization,
     command::Command,
@@ -89,7 +90,7 @@ impl Calls {
     /// Dropping the future does not cancel a POST that may have left: it is
     /// finished in a task of its own, and its outcome goes to span and log.
     pub async fn execute(&self, call: Call) -> Result<Done, Failure> {
-        let Call { deadline, .. } = call;
+        call.place.begin();
         let mut tries = Tries::default();
         loop {
             let mut failure = match self.attempt(&call, &mut tries).await {
@@ -105,9 +106,7 @@ impl Calls {
             failure
                 .client_request_id
                 .get_or_insert_with(|| call.command.client_request_id.as_str().to_owned());
-            let remaining = deadline
-                .answer_by()
-                .saturating_duration_since(Instant::now());
+            let remaining = call.deadline.remaining(Instant::now());
             match self.policy.decide(&failure, tries.begun, remaining) {
                 Next::Stop => return Err(failure),
                 Next::Wait(delay) => tokio::select! {
@@ -135,10 +134,10 @@ impl Calls {
         let mut attempt = Detachable::new(
             attempt,
             departure.clone(),
-            self.tasks.clone(),
-            self.metrics.clone(),
-            call.span.clone(),
-            call.place.clone(),
+            &self.tasks,
+            &self.metrics,
+            &call.span,
+            &call.place,
         );
         let result = tokio::select! {
             biased;

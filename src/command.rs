@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 /// The longest task id in bytes. Graph documents none; its ids are GUIDs or
 /// short numbers, so 256 is generous and still bounds the URL.
-pub const MAX_TASK_ID_BYTES: usize = 256;
+const MAX_TASK_ID_BYTES: usize = 256;
 
 /// Start one task's action.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -37,6 +37,11 @@ impl Deadline {
         self.answer_by
     }
 
+    /// How much time is left for work.
+    pub fn remaining(&self, now: Instant) -> Duration {
+        self.answer_by.saturating_duration_since(now)
+    }
+
     /// Whether it is too late to begin anything.
     pub fn has_passed(&self, now: Instant) -> bool {
         now >= self.answer_by

@@ -18,9 +18,6 @@ pub struct Failure {
     pub kind: Kind,
     /// One English sentence or two for the developer of the caller.
     pub message: String,
-    /// How long to wait before the same call may be sent again; set only where
-    /// [`Kind::may_be_sent_again`].
-    pub retry_after: Option<Duration>,
     /// The fields of the request that were wrong, for [`Kind::InvalidRequest`]
     /// and [`Kind::InvalidTaskId`].
     pub violations: Vec<Violation>,
@@ -30,6 +27,7 @@ pub struct Failure {
     pub client_request_id: Option<String>,
     /// How many POSTs have been handed to the connection for this call.
     pub attempts: u32,
+    retry_after: Duration,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -70,11 +68,11 @@ impl Failure {
         Self {
             kind,
             message: message.into(),
-            retry_after: kind.may_be_sent_again().then(|| kind.usual_delay()),
             violations: Vec::new(),
             reply: None,
             client_request_id: None,
             attempts: 0,
+            retry_after: kind.usual_delay(),
             source: None,
         }
     }
@@ -95,9 +93,22 @@ impl Failure {
 
     /// Adds the cause, for the log.
     #[must_use]
-    pub fn because(mut self, source: impl Into<Arc<dyn Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+    pub fn because(mut self, source: impl Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
         self
+    }
+
+    /// Somebody named the time to wait before the same call may be sent again.
+    #[must_use]
+    pub fn with_retry_after(mut self, delay: Duration) -> Self {
+        self.retry_after = delay;
+        self
+    }
+
+    /// How long to wait before the same call may be sent again; nothing unless
+    /// [`Kind::may_be_sent_again`], whoever named a time.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.kind.may_be_sent_again().then_some(self.retry_after)
     }
 
     /// Whether the action was started, as far as this call knows.

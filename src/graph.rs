@@ -13,6 +13,7 @@ mod departure;
 mod echo;
 mod error_body;
 mod error_kind;
+mod exchange;
 mod retry_after;
 mod span;
 mod text;
@@ -24,7 +25,6 @@ use crate::{failure::Failure, telemetry::Outcome};
 
 pub use client::{Attempt, BuildError, GraphClient, GraphOptions};
 pub use departure::{Departed, Departure};
-pub use error_body::ErrorBody;
 pub use retry_after::{MAX_RETRY_AFTER, parse as parse_retry_after};
 pub use warning::parse as parse_warnings;
 

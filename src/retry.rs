@@ -28,14 +28,8 @@ impl Policy {
     /// while tries are left, and only if the wait ends within `remaining`, the
     /// time that the caller still gives. `tries` counts those already made.
     pub fn decide(self, failure: &Failure, tries: u32, remaining: Duration) -> Next {
-        match failure.retry_after {
-            Some(delay)
-                if failure.kind.may_be_sent_again()
-                    && tries < self.max_attempts
-                    && delay < remaining =>
-            {
-                Next::Wait(delay)
-            }
+        match failure.retry_after() {
+            Some(delay) if tries < self.max_attempts && delay < remaining => Next::Wait(delay),
             _ => Next::Stop,
         }
     }
@@ -64,7 +58,7 @@ mod tests {
     fn only_what_was_not_started_is_sent_again() {
         let policy = Policy { max_attempts: 3 };
         for kind in Kind::ALL {
-            let failure = Failure::new(kind, "");
+            let failure = Failure::new(kind, "").with_retry_after(Duration::ZERO);
             if policy.decide(&failure, 1, AMPLE) != Next::Stop {
                 assert_eq!(kind.outcome(), Outcome::NotStarted, "{kind:?}");
                 assert!(kind.may_be_sent_again(), "{kind:?}");
@@ -75,8 +69,7 @@ mod tests {
     #[test]
     fn stops_before_a_wait_that_would_pass_the_deadline() {
         let policy = Policy { max_attempts: 3 };
-        let mut failure = Failure::new(Kind::Throttled, "");
-        failure.retry_after = Some(Duration::from_secs(5));
+        let failure = Failure::new(Kind::Throttled, "").with_retry_after(Duration::from_secs(5));
         for (attempts, remaining, want) in [
             (1, 6, Next::Wait(Duration::from_secs(5))),
             (2, 6, Next::Wait(Duration::from_secs(5))),

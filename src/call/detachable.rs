@@ -2,17 +2,19 @@
 
 use std::{
     future::Future,
+    panic::AssertUnwindSafe,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
-use tokio::{runtime::Handle, sync::OwnedSemaphorePermit};
+use futures_util::FutureExt as _;
+use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tracing::Span;
 
+use super::place::Place;
 use crate::{
-    failure::Failure,
+    failure::{Failure, Kind},
     graph::{self, Accepted, Departed, Departure},
     telemetry::{Metrics, Outcome},
 };
@@ -27,12 +29,12 @@ type BoxedAttempt = Pin<Box<dyn Future<Output = Result<Accepted, Failure>> + Sen
 /// task of its own, which the shutdown waits for; before that, it is dropped and
 /// nothing is sent.
 #[derive(Debug)]
-pub(super) struct Detachable {
+pub(super) struct Detachable<'a> {
     attempt: Option<Running>,
-    tasks: TaskTracker,
-    metrics: Metrics,
-    span: Span,
-    place: Place,
+    tasks: &'a TaskTracker,
+    metrics: &'a Metrics,
+    span: &'a Span,
+    place: &'a Place,
 }
 
 /// Who hears what becomes of an attempt that is left to itself.
@@ -43,37 +45,24 @@ enum Caller {
     /// Nobody: the outcome is counted when it is known.
     Gone,
 }
-/// A call's place among the calls in flight. Given back with the last clone: an
-/// attempt that goes on without its caller keeps it, so that callers who leave
-/// early cannot pile up attempts at a Graph that hangs.
-#[derive(Debug, Clone)]
-pub struct Place(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
 
 struct Running {
     future: BoxedAttempt,
     departure: Departure,
 }
 
-// === impl Place ===
-
-impl Place {
-    /// The place that `permit` stands for.
-    pub fn new(permit: OwnedSemaphorePermit) -> Self {
-        Self(Arc::new(permit))
-    }
-}
-
 // === impl Detachable ===
 
-impl Detachable {
-    /// Wraps an attempt of the call whose span is `span`.
+impl<'a> Detachable<'a> {
+    /// Wraps an attempt of the call whose span is `span`. `departure` is the attempt's
+    /// own.
     pub(super) fn new(
         future: impl Future<Output = Result<Accepted, Failure>> + Send + 'static,
         departure: Departure,
-        tasks: TaskTracker,
-        metrics: Metrics,
-        span: Span,
-        place: Place,
+        tasks: &'a TaskTracker,
+        metrics: &'a Metrics,
+        span: &'a Span,
+        place: &'a Place,
     ) -> Self {
         Self {
             attempt: Some(Running {
@@ -102,9 +91,13 @@ impl Detachable {
             return Departed::Yes;
         }
         drop(future);
-        // Only now is `Never` certain. What is still `NotYet` was just being handed
-        // to the connection, which may or may not have noticed the drop.
-        departure.state()
+        match departure.state() {
+            // Only now is it certain.
+            Departed::Never => Departed::Never,
+            // It was just being handed to the connection, which may or may not have
+            // noticed the drop; whatever Graph answers, nobody hears it.
+            Departed::NotYet | Departed::Yes => Departed::NotYet,
+        }
     }
 
     fn detach(&self, future: BoxedAttempt, caller: Caller) {
@@ -112,12 +105,13 @@ impl Detachable {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let metrics = self.metrics.clone();
+        let (metrics, span, place) = (self.metrics.clone(), self.span.clone(), self.place.clone());
         let detached = metrics.call_detached();
-        let span = self.span.clone();
-        let place = self.place.clone();
         let attempt = async move {
-            let result = future.await;
+            let result = AssertUnwindSafe(future)
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_panic| Err(fault()));
             drop((detached, place));
             if caller == Caller::Gone {
                 metrics.action_outcome(graph::outcome(&result), CANCELLED);
@@ -128,21 +122,24 @@ impl Detachable {
     }
 }
 
-impl Future for Detachable {
+impl Future for Detachable<'_> {
     type Output = Result<Accepted, Failure>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(running) = &mut self.attempt else {
+        // Taken out while it runs: one that panics is not to be detached.
+        let Some(mut running) = self.attempt.take() else {
             // Polled after its end, which `async` blocks do not do.
             return Poll::Pending;
         };
-        let result = std::task::ready!(running.future.as_mut().poll(cx));
-        self.attempt = None;
-        Poll::Ready(result)
+        let polled = running.future.as_mut().poll(cx);
+        if polled.is_pending() {
+            self.attempt = Some(running);
+        }
+        polled
     }
 }
 
-impl Drop for Detachable {
+impl Drop for Detachable<'_> {
     fn drop(&mut self) {
         if self.attempt.is_none() {
             return;
@@ -155,7 +152,7 @@ impl Drop for Detachable {
             Departed::Never => self.metrics.action_outcome(Outcome::NotStarted, CANCELLED),
         }
         tracing::info!(
-            parent: &self.span,
+            parent: self.span,
             departed = departed.as_str(),
             "the caller left before the action was answered"
         );
@@ -168,6 +165,13 @@ impl std::fmt::Debug for Running {
             .field("departure", &self.departure)
             .finish_non_exhaustive()
     }
+}
+
+fn fault() -> Failure {
+    Failure::new(
+        Kind::GatewayFault,
+        "the gateway failed while Graph was answering, and the action may have been started",
+    )
 }
 
 /// Says in the log what the caller no longer hears.
@@ -188,5 +192,133 @@ fn report(span: &Span, result: &Result<Accepted, Failure>) {
             error = failure as &dyn std::error::Error,
             "an action was answered after its caller had left"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http_body::Body as _;
+    use opentelemetry::metrics::MeterProvider as _;
+    use opentelemetry_sdk::metrics::{
+        InMemoryMetricExporter, SdkMeterProvider,
+        data::{AggregatedMetrics, MetricData, ResourceMetrics},
+    };
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    struct Counted {
+        exporter: InMemoryMetricExporter,
+        meters: SdkMeterProvider,
+        metrics: Metrics,
+        tasks: TaskTracker,
+        span: Span,
+        place: Place,
+    }
+
+    impl Counted {
+        fn new() -> Self {
+            let exporter = InMemoryMetricExporter::default();
+            let meters = SdkMeterProvider::builder()
+                .with_periodic_exporter(exporter.clone())
+                .build();
+            let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+            Self {
+                exporter,
+                metrics: Metrics::new(&meters.meter("test")),
+                meters,
+                tasks: TaskTracker::new(),
+                span: Span::none(),
+                place: Place::new(slot),
+            }
+        }
+
+        fn detachable(
+            &self,
+            departure: &Departure,
+            future: impl Future<Output = Result<Accepted, Failure>> + Send + 'static,
+        ) -> Detachable<'_> {
+            Detachable::new(
+                future,
+                departure.clone(),
+                &self.tasks,
+                &self.metrics,
+                &self.span,
+                &self.place,
+            )
+        }
+
+        /// The outcomes that were counted, in no order.
+        fn outcomes(&self) -> Vec<String> {
+            self.meters.force_flush().unwrap();
+            let exports = self.exporter.get_finished_metrics().unwrap();
+            let mut outcomes = Vec::new();
+            for scope in exports.iter().flat_map(ResourceMetrics::scope_metrics) {
+                for metric in scope.metrics() {
+                    if let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() {
+                        for point in sum.data_points() {
+                            for outcome in point.attributes().take(1) {
+                                outcomes.push(format!("{} {}", outcome.value, point.value()));
+                            }
+                        }
+                    }
+                }
+            }
+            outcomes
+        }
+    }
+
+    /// Asks the body whether it is empty when it is dropped, as a connection on
+    /// another thread may do at that moment.
+    struct LeavesLate<B: http_body::Body>(B);
+
+    impl<B: http_body::Body> Drop for LeavesLate<B> {
+        fn drop(&mut self) {
+            self.0.is_end_stream();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_leaves_while_it_is_dropped_counts_as_unknown() {
+        let counted = Counted::new();
+        let departure = Departure::default();
+        let body = LeavesLate(departure.body());
+        let attempt = counted.detachable(&departure, async move {
+            let _body = body;
+            std::future::pending().await
+        });
+        drop(attempt);
+        assert_eq!(departure.state(), Departed::Yes);
+        assert_eq!(counted.outcomes(), ["UNKNOWN 1"]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_after_the_caller_has_left_counts_as_unknown() {
+        let counted = Counted::new();
+        let departure = Departure::default();
+        departure.body().is_end_stream();
+        let attempt = counted.detachable(&departure, async { panic!("a bug") });
+        drop(attempt);
+        counted.tasks.close();
+        counted.tasks.wait().await;
+        assert_eq!(counted.outcomes(), ["UNKNOWN 1"]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_before_the_caller_has_left_is_for_the_server_to_count() {
+        let counted = Counted::new();
+        for leaves in [false, true] {
+            let departure = Departure::default();
+            let body = departure.body();
+            if leaves {
+                body.is_end_stream();
+            }
+            let attempt = counted.detachable(&departure, async { panic!("a bug") });
+            assert!(AssertUnwindSafe(attempt).catch_unwind().await.is_err());
+        }
+        assert!(counted.tasks.is_empty());
+        assert!(counted.outcomes().is_empty());
     }
 }

@@ -56,11 +56,11 @@ pub fn classify(reply: &Reply<'_>) -> Result<Accepted, Failure> {
         retry_after.is_some(),
         reply.token_owner,
     );
-    let mut failure = failure(kind, reply, error);
-    if kind.may_be_sent_again() {
-        failure.retry_after = retry_after.or(failure.retry_after);
-    }
-    Err(failure)
+    let failure = failure(kind, reply, error);
+    Err(match retry_after {
+        Some(delay) => failure.with_retry_after(delay),
+        None => failure,
+    })
 }
 
 fn accepted(reply: &Reply<'_>) -> Result<Accepted, Failure> {

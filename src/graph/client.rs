@@ -1,39 +1,33 @@
 //! One attempt: one POST on the wire, and what became of it.
 
-use std::{
-    error::Error,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
 use http::{
-    HeaderValue, Method, StatusCode,
+    HeaderValue, Method,
     header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::{Body, Certificate, Client, Request, Response, Url, redirect, retry};
+use reqwest::{Body, Certificate, Client, Request, Url, redirect, retry};
 use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
 use super::{
     Accepted,
-    body::{self, CappedBody},
-    classify::{Reply, classify},
-    departure::{Departed, Departure},
-    echo,
-    span::{AttemptSpan, AttemptTelemetry, Exchange},
+    departure::Departure,
+    exchange::Exchange,
+    span::{AttemptSpan, AttemptTelemetry},
 };
 use crate::{
     authorization::Authorization,
     command::Command,
     failure::{Failure, Kind},
-    telemetry::{Metrics, Propagator, names},
+    telemetry::{Metrics, Propagator},
 };
 
 const USER_AGENT: &str = concat!("incidentgate/", env!("CARGO_PKG_VERSION"));
 const CLIENT_REQUEST_ID: &str = "client-request-id";
-/// A dead connection is found by HTTP/2 pings within half a minute, and not by
-/// the first call that would have to wait for its own timeout.
+/// A dead connection is found by HTTP/2 pings within half a minute, idle or not, and
+/// not by a call that would end without knowing its outcome.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// RFC 3986's unreserved characters; everything else is encoded, so that an id is
@@ -136,7 +130,7 @@ impl GraphClient {
         let until = Instant::now() + shared.attempt_timeout;
         let mut exchange = match shared.request(&attempt, &span) {
             Ok(request) => match timeout_at(until, shared.http.execute(request)).await {
-                Ok(Ok(response)) => exchange(response, &attempt.authorization, until).await,
+                Ok(Ok(response)) => Exchange::read(response, &attempt.authorization, until).await,
                 Ok(Err(error)) => Exchange::broken(&attempt.departure, Some(error)),
                 Err(_) => Exchange::broken(&attempt.departure, None),
             },
@@ -177,100 +171,6 @@ impl Shared {
     }
 }
 
-// === impl Exchange ===
-
-impl Exchange {
-    /// The request could not even be built.
-    fn unsent(failure: Failure) -> Self {
-        Self {
-            result: Err(failure),
-            version: None,
-            error_type: Some(names::OTHER),
-        }
-    }
-
-    /// No answer came. `error` is missing when the attempt's time was up.
-    fn broken(departure: &Departure, error: Option<reqwest::Error>) -> Self {
-        let timed_out = error.as_ref().is_none_or(reqwest::Error::is_timeout);
-        let (kind, message, error_type) = match (departure.state(), timed_out) {
-            (Departed::Never, false) => (
-                Kind::Unreachable,
-                "Graph could not be reached, and nothing was sent",
-                names::ERROR_CONNECT,
-            ),
-            (Departed::Never, true) => (
-                Kind::Unreachable,
-                "no connection to Graph came about in time, and nothing was sent",
-                names::ERROR_TIMEOUT,
-            ),
-            (Departed::NotYet | Departed::Yes, false) => (
-                Kind::ResponseLost,
-                "the connection to Graph broke before its answer, and the action may have been started",
-                names::ERROR_RESPONSE_LOST,
-            ),
-            (Departed::NotYet | Departed::Yes, true) => (
-                Kind::ResponseLost,
-                "Graph did not answer in time, and the action may have been started",
-                names::ERROR_TIMEOUT,
-            ),
-        };
-        let mut failure = Failure::new(kind, message);
-        if let Some(error) = error {
-            // Its URL holds the task's id.
-            failure =
-                failure.because(Arc::new(error.without_url()) as Arc<dyn Error + Send + Sync>);
-        }
-        Self {
-            result: Err(failure),
-            version: None,
-            error_type: Some(error_type),
-        }
-    }
-}
-
-/// Reads the answer and classifies it.
-async fn exchange(
-    mut response: Response,
-    authorization: &Authorization,
-    until: Instant,
-) -> Exchange {
-    let status = response.status();
-    let version = response.version();
-    let mut headers = std::mem::take(response.headers_mut());
-    echo::remove_from_headers(&mut headers, authorization.token());
-    let CappedBody { bytes, end } = if status == StatusCode::NO_CONTENT {
-        CappedBody::empty()
-    } else {
-        body::read(response, until).await
-    };
-    let scrubbed = echo::removed_from_body(&bytes, authorization.token());
-    let result = classify(&Reply {
-        status,
-        headers: &headers,
-        body: scrubbed.as_deref().unwrap_or(&bytes),
-        body_end: end,
-        token_owner: authorization.owner(),
-        now: SystemTime::now(),
-    });
-    let error_type = result.as_ref().err().and_then(error_type);
-    Exchange {
-        result,
-        version: Some(version),
-        error_type,
-    }
-}
-
-/// What is wrong with an answer whose status alone does not say so.
-fn error_type(failure: &Failure) -> Option<&'static str> {
-    if failure.kind == Kind::ResponseLost {
-        Some(names::ERROR_RESPONSE_LOST)
-    } else if failure.reply.as_ref()?.status < 400 {
-        Some(names::ERROR_UNEXPECTED_RESPONSE)
-    } else {
-        None
-    }
-}
-
 fn http_client(options: GraphOptions, plaintext: bool) -> Result<Client, BuildError> {
     let mut builder = Client::builder()
         .user_agent(USER_AGENT)
@@ -282,7 +182,8 @@ fn http_client(options: GraphOptions, plaintext: bool) -> Result<Client, BuildEr
         .referer(false)
         .https_only(!plaintext)
         .http2_keep_alive_interval(PING_INTERVAL)
-        .http2_keep_alive_timeout(PING_TIMEOUT);
+        .http2_keep_alive_timeout(PING_TIMEOUT)
+        .http2_keep_alive_while_idle(true);
     if plaintext {
         // Plain http is for loopback only: never behind a proxy, and it needs no
         // certificates, which a minimal container may not have.

@@ -40,7 +40,7 @@ pub enum Departed {
 
 /// The empty body that carries the witness.
 #[derive(Debug)]
-pub(super) struct WitnessBody(Departure);
+struct WitnessBody(Departure);
 
 // === impl Departure ===
 
@@ -55,7 +55,7 @@ impl Departure {
     }
 
     /// The body to send. One request per departure.
-    pub(super) fn body(&self) -> WitnessBody {
+    pub(crate) fn body(&self) -> impl Body<Data = Bytes, Error = Infallible> + use<> {
         WitnessBody(self.clone())
     }
 
@@ -91,6 +91,8 @@ impl Body for WitnessBody {
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        // A connection that did not ask first has written the head by now.
+        self.0.settle(LEFT);
         Poll::Ready(None)
     }
 
@@ -112,6 +114,9 @@ impl Drop for WitnessBody {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+    use http_body_util::BodyExt as _;
+
     use super::*;
 
     #[test]
@@ -122,6 +127,14 @@ mod tests {
         assert_eq!(body.size_hint().exact(), Some(0));
         drop(body);
         assert_eq!(departure.state(), Departed::Never);
+    }
+
+    #[test]
+    fn a_body_that_is_read_unasked_has_left() {
+        let departure = Departure::default();
+        let read = departure.body().frame().now_or_never();
+        assert!(matches!(read, Some(None)));
+        assert_eq!(departure.state(), Departed::Yes);
     }
 
     #[test]

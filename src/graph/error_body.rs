@@ -17,20 +17,20 @@ const MAX_MESSAGE_BYTES: usize = 320;
 
 /// What a Graph error says about itself. Every text is capped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ErrorBody {
+pub(super) struct ErrorBody {
     /// `error.code`, scrubbed like the message.
-    pub code: Option<String>,
+    pub(super) code: Option<String>,
     /// `error.message`, scrubbed of tokens and URLs.
-    pub message: Option<String>,
+    pub(super) message: Option<String>,
     /// The code of the innermost `innerError` that has one.
-    pub inner_code: Option<String>,
+    pub(super) inner_code: Option<String>,
     /// The `request-id` of the innermost `innerError` that has one.
-    pub request_id: Option<String>,
+    pub(super) request_id: Option<String>,
 }
 
 impl ErrorBody {
     /// Reads what there is; never fails.
-    pub fn read(body: &[u8]) -> Self {
+    pub(super) fn read(body: &[u8]) -> Self {
         let document: Value = serde_json::from_slice(body).unwrap_or_default();
         let error = &document["error"];
         let mut found = Self {

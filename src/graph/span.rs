@@ -12,11 +12,8 @@ use tokio::time::Instant;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::Accepted;
-use crate::{
-    failure::Failure,
-    telemetry::{ClientRequest, Metrics, Propagator, Upstream, names},
-};
+use super::exchange::Exchange;
+use crate::telemetry::{ClientRequest, Metrics, Propagator, Upstream, names};
 
 /// The route of the action below the Graph root; it is part of the span's name.
 pub(super) const URL_TEMPLATE: &str =
@@ -41,16 +38,6 @@ pub(super) struct AttemptSpan<'a> {
     /// Looked up once, and written to in batches, and only if it is sampled.
     context: Context,
     started: Instant,
-}
-
-/// What one attempt came to.
-#[derive(Debug)]
-pub(super) struct Exchange {
-    pub(super) result: Result<Accepted, Failure>,
-    /// The HTTP version of the answer, if one came.
-    pub(super) version: Option<Version>,
-    /// Why there is no answer, or none that is Graph's: one of the `ERROR_` names.
-    pub(super) error_type: Option<&'static str>,
 }
 
 // === impl AttemptTelemetry ===

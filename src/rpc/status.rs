@@ -16,14 +16,14 @@ use crate::failure::{Failure, GraphReply, Kind, Origin, Outcome, Violation};
 
 /// The whole trailer block, counted as HTTP/2 counts it. grpc-java drops a call
 /// whose trailers pass 8 KiB; proxies on the way add their own.
-pub const MAX_TRAILER_BYTES: usize = 6 * 1024;
+const MAX_TRAILER_BYTES: usize = 6 * 1024;
 /// The encoded `google.rpc.Status`.
 pub const MAX_STATUS_BYTES: usize = 4 * 1024;
 /// gRFC A6: how long a client library must wait before it retries by itself; a
 /// negative value tells it not to. Stock clients read this, not `RetryInfo`.
-pub const PUSHBACK: &str = "grpc-retry-pushback-ms";
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
 /// The claims challenge of a 401, for the caller to take to Entra.
-pub const CLAIMS: &str = "claims";
+const CLAIMS: &str = "claims";
 
 const RESOURCE_TYPE: &str = "microsoft.graph.security.incidentTask";
 const API_PAGE: &str =
@@ -133,7 +133,7 @@ fn details(failure: &Failure, row: &Row, extent: Extent) -> ErrorDetails {
         .and_then(|reply| reply.request_id.as_deref());
     let request_id = graph_request_id.or(failure.client_request_id.as_deref());
     details.set_request_info(request_id.unwrap_or_default(), "");
-    if let Some(delay) = failure.retry_after {
+    if let Some(delay) = failure.retry_after() {
         details.set_retry_info(Some(delay));
     }
     match row.extra.filter(|_| extent == Extent::Full) {
@@ -209,7 +209,7 @@ fn metadata(failure: &Failure) -> MetadataMap {
     let mut metadata = MetadataMap::new();
     if failure.outcome() == Outcome::Unknown {
         metadata.insert(PUSHBACK, AsciiMetadataValue::from_static("-1"));
-    } else if let Some(delay) = failure.retry_after {
+    } else if let Some(delay) = failure.retry_after() {
         metadata.insert(PUSHBACK, pushback(delay));
     }
     let claims = failure
@@ -270,7 +270,7 @@ fn fits(status: &Status) -> bool {
 /// The size of the block that a status makes, as HTTP/2 counts it: 32 bytes for
 /// each field beside its name and value (RFC 9113, section 6.5.2). Sent as headers
 /// the block has `:status`, too.
-pub fn trailer_bytes(status: &Status) -> usize {
+fn trailer_bytes(status: &Status) -> usize {
     let response: http::Response<()> = status.clone().into_http();
     response
         .headers()

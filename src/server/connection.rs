@@ -27,8 +27,15 @@ use super::{
 const MAX_PENDING_RESET_STREAMS: usize = 20;
 /// Streams that the server had to reset for the peer's faults.
 const MAX_LOCAL_ERROR_RESET_STREAMS: usize = 1024;
+/// What a stream may send before it is read: four requests of the largest size. A
+/// connection has 1 MiB (hyper's default), so that a few streams that are not read, as
+/// a reflection whose answers pile up, hold up no call beside them.
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 /// gRFC A9: spreads the reconnects of clients that connected together.
 const AGE_JITTER: f64 = 0.1;
+/// While the server drains, a connection has all the time there is: the drain has a hard
+/// end of its own.
+const WHILE_DRAINING: Duration = Duration::from_secs(24 * 3600);
 
 /// Runs connections. Clones share everything.
 #[derive(Debug, Clone)]
@@ -68,6 +75,7 @@ impl Connections {
             .auto_date_header(false)
             .max_concurrent_streams(limits.max_concurrent_streams)
             .max_header_list_size(limits.max_header_list_size)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .max_pending_accept_reset_streams(MAX_PENDING_RESET_STREAMS)
             .max_local_error_reset_streams(MAX_LOCAL_ERROR_RESET_STREAMS)
             .keep_alive_interval(limits.keepalive_interval)
@@ -110,8 +118,7 @@ impl Connections {
                     if phase == Phase::Handshake && !activity.is_established() {
                         return;
                     }
-                    // The drain has a hard end of its own.
-                    alarms.grace = Instant::now() + Duration::from_secs(24 * 3600);
+                    alarms.grace = Instant::now() + WHILE_DRAINING;
                     connection.as_mut().graceful_shutdown();
                     phase = Phase::Closing;
                 }

@@ -4,7 +4,7 @@
 //! is it gRPC -> span -> draining? -> deadline -> limit -> service -> encoding
 //! ```
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use http::{Method as HttpMethod, Request, Response, StatusCode, header};
@@ -31,8 +31,8 @@ use crate::{
     telemetry::{Metrics, Propagator},
 };
 
-/// A call answers by its own deadline. This much later it is taken to be stuck
-/// before its service: a request whose message never ends.
+/// A call that has begun answers by its own deadline. One that has not begun this
+/// much later is stuck before its service: a request whose message never ends.
 const STUCK: Duration = Duration::from_millis(100);
 const MESSAGE_LATE: &str = "the deadline passed before the request's message had arrived";
 
@@ -134,23 +134,34 @@ impl Front {
     ) -> Result<Response<Body>, Failure> {
         held.call = Some(self.lifecycle.admit().ok_or_else(draining)?);
         let deadline = self.deadline(&request)?;
+        let mut place = None;
         if method == Method::ExecuteResponseAction {
             let slot = Arc::clone(&self.slots).try_acquire_owned();
+            let place = place.insert(Place::new(slot.map_err(|_| overloaded())?));
             request.extensions_mut().insert(CallContext {
                 deadline,
                 span: observation.span().clone(),
-                place: Place::new(slot.map_err(|_| overloaded())?),
+                place: place.clone(),
             });
         }
         let mut routes = self.routes.clone();
         let call = AssertUnwindSafe(async { routes.call(request).await }).catch_unwind();
-        match timeout_at(deadline.expires() + STUCK, call).await {
-            Ok(Ok(Ok(response))) => Ok(with_details(response, method)),
-            Ok(Err(_panic)) => Err(Failure::new(
-                Kind::GatewayFault,
-                "the gateway failed while it handled the call, and the action may have been started",
-            )),
-            Err(_elapsed) => Err(Failure::new(Kind::DeadlineBeforeSend, MESSAGE_LATE)),
+        let mut call = pin!(call);
+        let answer = match timeout_at(deadline.expires() + STUCK, &mut call).await {
+            Ok(answer) => answer,
+            // Where the machine stood still, this alarm can be seen before the call
+            // has seen its own; what has been sent by then, only the call knows.
+            Err(_elapsed) if place.as_ref().is_some_and(Place::has_begun) => call.await,
+            Err(_elapsed) => return Err(Failure::new(Kind::DeadlineBeforeSend, MESSAGE_LATE)),
+        };
+        let Ok(Ok(response)) = answer else {
+            return Err(fault());
+        };
+        match (bare_error(&response), place) {
+            (Some(status), Some(place)) if place.has_begun() => Err(fault().because(status)),
+            // tonic answers so by itself before it calls the service.
+            (Some(status), Some(_)) => Ok(status::adopt(&status).into_http()),
+            _ => Ok(response),
         }
     }
 
@@ -164,7 +175,7 @@ impl Front {
                     .map(|body| ReplyBody::new(body, None, held));
             }
         };
-        let has_deadline = request.headers().contains_key("grpc-timeout");
+        let has_deadline = request.headers().contains_key(grpc_timeout::GRPC_TIMEOUT);
         let mut routes = self.routes.clone();
         // Streams get their headers at once, so this bounds only how long a message
         // may take to arrive.
@@ -203,20 +214,11 @@ fn is_grpc<B>(request: &Request<B>) -> bool {
         .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
-/// Errors that tonic makes by itself (an unreadable message, an unknown method)
-/// get the details that every error has; they come before the service, so nothing
-/// was started.
-fn with_details(response: Response<Body>, method: Method) -> Response<Body> {
-    match Status::from_header_map(response.headers()) {
-        Some(status)
-            if method == Method::ExecuteResponseAction
-                && status.code() != Code::Ok
-                && status.details().is_empty() =>
-        {
-            status::adopt(&status).into_http()
-        }
-        _ => response,
-    }
+/// An error without the details that every error of the service has: an unreadable
+/// message, an unknown method.
+fn bare_error(response: &Response<Body>) -> Option<Status> {
+    Status::from_header_map(response.headers())
+        .filter(|status| status.code() != Code::Ok && status.details().is_empty())
 }
 
 fn draining() -> Failure {
@@ -230,5 +232,12 @@ fn overloaded() -> Failure {
     Failure::new(
         Kind::GatewayOverloaded,
         "this gateway is handling as many calls as it may; send the call again later",
+    )
+}
+
+fn fault() -> Failure {
+    Failure::new(
+        Kind::GatewayFault,
+        "the gateway failed while it handled the call, and the action may have been started",
     )
 }

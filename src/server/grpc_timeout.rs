@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName};
 
 use crate::failure::{Failure, Violation};
 
-const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+pub(super) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 /// `TimeoutValue → {positive integer as ASCII string of at most 8 digits}`.
 const MAX_DIGITS: usize = 8;
 

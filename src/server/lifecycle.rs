@@ -64,8 +64,8 @@ impl Lifecycle {
         &self.calls
     }
 
-    /// Takes a call in, or nothing when the server takes no calls any more. The
-    /// drain waits until the token is dropped.
+    /// Takes a call in, or nothing when the server takes no calls any more.
+    #[must_use = "the drain waits for the call only while the token lives"]
     pub(super) fn admit(&self) -> Option<TaskTrackerToken> {
         // The token first: a call that still passes the check below is one that the
         // drain waits for.

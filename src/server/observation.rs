@@ -21,7 +21,10 @@ use crate::{
 };
 
 /// An unknown method's name is the caller's text; this much of it is kept.
-const MAX_METHOD_BYTES: usize = 128;
+const MAX_METHOD_CHARS: usize = 128;
+/// So is the authority. A longer one is no name of this server's (RFC 1035, section
+/// 2.3.4), and is left out.
+const MAX_ADDRESS_BYTES: usize = 255;
 
 /// The other end of a connection, as spans name it.
 #[derive(Debug, Clone)]
@@ -184,7 +187,10 @@ fn server_span(method: Method) -> Span {
 /// environment can choose looks at attributes.
 fn request_attributes(uri: &Uri, method: Method, peer: &Peer) -> impl Iterator<Item = KeyValue> {
     let authority = uri.authority();
-    let address = authority.map(|authority| address_of_host(authority.host()).to_owned());
+    let address = authority
+        .map(|authority| address_of_host(authority.host()))
+        .filter(|address| address.len() <= MAX_ADDRESS_BYTES)
+        .map(str::to_owned);
     let port = authority.and_then(http::uri::Authority::port_u16);
     let original = (method == Method::Unknown).then(|| original_method(uri));
     let peer_address = StringValue::from(Arc::clone(&peer.address));
@@ -212,7 +218,7 @@ fn original_method(uri: &Uri) -> String {
     path.strip_prefix('/')
         .unwrap_or(path)
         .chars()
-        .take(MAX_METHOD_BYTES)
+        .take(MAX_METHOD_CHARS)
         .collect()
 }
 

@@ -88,6 +88,7 @@ impl ReplyBody {
     }
 
     /// Ends a stream that is still open then with `DEADLINE_EXCEEDED`.
+    #[must_use]
     pub(super) fn until(mut self, deadline: Sleep) -> Self {
         self.deadline = Some(Box::pin(deadline));
         self

@@ -78,6 +78,7 @@ impl Activity {
         self.bytes_read.load(Ordering::Acquire) >= HANDSHAKE_BYTES
     }
 
+    #[must_use = "the connection counts as busy only while the guard lives"]
     pub(super) fn open_stream(self: &Arc<Self>) -> OpenStream {
         self.streams.fetch_add(1, Ordering::AcqRel);
         OpenStream(Arc::clone(self))

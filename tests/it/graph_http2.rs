@@ -1,6 +1,9 @@
 //! Graph over HTTP/2: TLS, and the ways in which a stream or a connection ends there.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use h2::{Reason, server};
 use http::{HeaderMap, Response, StatusCode, Version};
@@ -10,7 +13,9 @@ use tokio::{
 };
 use tonic::Code;
 
-use crate::support::{Answer, Authority, Gateway, Stub, Wire, answer, stub, within};
+use crate::support::{
+    Answer, Authority, Gateway, Stub, Valve, Wire, answer, stub, valve::PING, within,
+};
 
 /// The heads of the requests that arrived.
 type Requests = Arc<Mutex<Vec<http::request::Parts>>>;
@@ -134,6 +139,26 @@ async fn calls_share_one_connection_and_one_that_breaks_is_replaced() {
     gateway.execute("213213").await.unwrap();
     assert_eq!(stub.heard.connections(), 2);
     assert_eq!(requests.lock().unwrap().len(), 4);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_probed_so_that_no_call_finds_it_dead() {
+    let (stub, _) = plain(|_, _| Does::Answer).await;
+    let valve = Valve::to(stub.addr).await;
+    let mut gateway = Gateway::builder()
+        .with_graph(format!("http://{}/beta", valve.addr))
+        .with("graph.http2_prior_knowledge", "true")
+        .start()
+        .await;
+    gateway.execute("213213").await.unwrap();
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(21)).await;
+    tokio::time::resume();
+    // Its answer to the probe.
+    valve
+        .wait_for(1, |frame| frame.kind == PING && !frame.is_ping())
+        .await;
     gateway.stop().await;
 }
 

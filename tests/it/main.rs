@@ -22,9 +22,11 @@ mod properties;
 mod protocol;
 mod readme;
 mod reflection;
+mod service;
 mod smoke;
 mod span_addresses;
 mod spans;
+
 mod storm;
 mod support;
 mod trace_context;

@@ -172,7 +172,7 @@ fn keeps_every_promise(failure: &Failure) {
     assert_eq!(contract.outcome, failure.outcome().as_str());
     let may_be_sent_again = failure.kind.may_be_sent_again();
     assert_eq!(contract.retry.is_some(), may_be_sent_again);
-    assert_eq!(contract.retry, failure.retry_after);
+    assert_eq!(contract.retry, failure.retry_after());
     let pushback = status.metadata().get("grpc-retry-pushback-ms");
     let says_never = pushback.is_some_and(|value| value == "-1");
     assert_eq!(says_never, failure.outcome() == Outcome::Unknown);
@@ -184,10 +184,7 @@ fn keeps_every_promise(failure: &Failure) {
 
 /// Every text as long as it can come out of the classification.
 fn at_full_length(kind: Kind, text: &str, delay: Duration, attempts: u32) -> Failure {
-    let mut failure = Failure::new(kind, cut(text, 450));
-    if kind.may_be_sent_again() {
-        failure.retry_after = Some(delay);
-    }
+    let mut failure = Failure::new(kind, cut(text, 450)).with_retry_after(delay);
     failure.violations = ["incident_task_id", "client_request_id"]
         .map(|field| Violation {
             field,

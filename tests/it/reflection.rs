@@ -4,8 +4,11 @@ use futures_util::{StreamExt as _, stream};
 use prost::Message as _;
 use prost_types::FileDescriptorProto;
 use tonic::Code;
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_request::MessageRequest,
+};
 
-use crate::support::{Gateway, within};
+use crate::support::{Gateway, Wire, frame, head, within};
 
 const SERVICE: &str = "incidentgate.v1.IncidentTaskService";
 const SERVICES: [&str; 2] = ["grpc.health.v1.Health", SERVICE];
@@ -105,5 +108,31 @@ async fn it_can_be_switched_off() {
     assert_eq!(status.code(), Code::Unimplemented);
     // The service itself is there.
     gateway.execute("213213").await.unwrap();
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn streams_whose_answers_nobody_reads_hold_no_other_up() {
+    let mut gateway = Gateway::start().await;
+    // Their answers must not fill the connection, or the peer would hold itself up.
+    let mut wire = Wire::connect_with_window(gateway.addr, 1024).await;
+    let reflection = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    let asked = ServerReflectionRequest {
+        host: "h".repeat(16 * 1024),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut unread = Vec::new();
+    for _ in 0..4 {
+        let mut sent = wire.begin(head(reflection, &[])).await;
+        for _ in 0..128 {
+            sent.data(frame(&asked.encode_to_vec()), false);
+        }
+        unread.push(sent);
+    }
+    // By the last of these, all has been sent that the windows allow.
+    for _ in 0..100 {
+        let call = wire.execute("unknown", &[]).await.answer().await.unwrap();
+        assert_eq!(call.grpc_status().code(), Code::NotFound);
+    }
     gateway.stop().await;
 }

@@ -20,6 +20,7 @@ fn starting(span: &SpanData, prefix: &str) -> Vec<String> {
 #[tokio::test]
 async fn the_server_is_named_as_the_caller_named_it() {
     let gateway = Gateway::start().await;
+    let endless = "a".repeat(10_000);
     for (authority, expected) in [
         (
             "gate.example:443",
@@ -30,6 +31,7 @@ async fn the_server_is_named_as_the_caller_named_it() {
             "[::1]:50051",
             &["server.address=text:::1", "server.port=int:50051"],
         ),
+        (&endless, &[]),
     ] {
         RawCall::send_nothing_to(&gateway, &format!("http://{authority}/a.B/C")).await;
         let server = last(&gateway, &SpanKind::Server);

@@ -38,10 +38,17 @@ pub(crate) struct Sent {
 
 impl Wire {
     pub(crate) async fn connect(addr: SocketAddr) -> Self {
+        Self::connect_with_window(addr, 65_535).await
+    }
+
+    /// So many bytes of an answer may come before it is read.
+    pub(crate) async fn connect_with_window(addr: SocketAddr, window: u32) -> Self {
         within(async {
             let socket = TcpStream::connect(addr).await.unwrap();
             let port = socket.local_addr().unwrap().port();
-            let (client, connection) = client::handshake(socket).await.unwrap();
+            let mut builder = client::Builder::new();
+            builder.initial_window_size(window);
+            let (client, connection) = builder.handshake(socket).await.unwrap();
             Self {
                 client,
                 connection: tokio::spawn(connection),
