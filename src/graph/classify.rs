@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
-use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::{
     Accepted, challenge,
@@ -40,7 +40,8 @@ pub struct Reply<'a> {
 /// Says whether Graph started the action, and if not, why.
 ///
 /// Any 2xx with an empty or a JSON body is a success: the page documents 204 and
-/// announces a tracking object. A 2xx with anything else is not Graph's answer.
+/// announces a tracking object. A 2xx with anything else, or with an error in it, is
+/// not Graph's answer to this.
 pub fn classify(reply: &Reply<'_>) -> Result<Accepted, Failure> {
     if reply.status.is_success() {
         return accepted(reply);
@@ -67,19 +68,20 @@ fn accepted(reply: &Reply<'_>) -> Result<Accepted, Failure> {
     let body = reply.body.trim_ascii();
     match reply.body_end {
         BodyEnd::Lost => Err(failure(Kind::ResponseLost, reply, ErrorBody::default())),
-        BodyEnd::Complete
-            if body.is_empty() || serde_json::from_slice::<IgnoredAny>(body).is_ok() =>
-        {
-            Ok(Accepted {
-                status: reply.status.as_u16(),
-                graph_request_id: request_id(reply.headers),
-                provider_warnings: warning::parse(reply.headers),
-            })
-        }
+        BodyEnd::Complete if body.is_empty() || is_tracking_object(body) => Ok(Accepted {
+            status: reply.status.as_u16(),
+            graph_request_id: request_id(reply.headers),
+            provider_warnings: warning::parse(reply.headers),
+        }),
         BodyEnd::Complete | BodyEnd::TooLong => {
-            Err(failure(Kind::UnreadableReply, reply, ErrorBody::default()))
+            Err(failure(Kind::UnreadableReply, reply, ErrorBody::read(body)))
         }
     }
+}
+
+/// JSON that is no error. What the announced object looks like is not known yet.
+fn is_tracking_object(body: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(body).is_ok_and(|json| json["error"].is_null())
 }
 
 fn failure(kind: Kind, reply: &Reply<'_>, error: ErrorBody) -> Failure {
@@ -123,7 +125,7 @@ fn headline(kind: Kind) -> &'static str {
         Kind::NotFound => "Graph knows no such task",
         Kind::UnexpectedReply => "Graph gave an answer that this API does not have",
         Kind::UnreadableReply => {
-            "a success came back whose body is not Graph's, so something on the way may have answered"
+            "a success came back whose body is not a success of Graph's, so something on the way may have answered"
         }
         Kind::Conflict => "Graph reports a conflict with the task's current state",
         Kind::PreconditionFailed => "Graph reports that the task is not in a state for this",

@@ -65,7 +65,7 @@ pub const fn row(kind: Kind) -> Row {
         Kind::Forbidden => ("403", Code::PermissionDenied, Graph, FromGraphCode, None),
         Kind::NotFound => ("404, 410", Code::NotFound, Graph, FromGraphCode, Some(Extra::ResourceInfo)),
         Kind::UnexpectedReply => ("3xx, and 4xx not named here (405, 406, 411, 413, 415, …)", Code::Internal, Gateway, Fixed("UNEXPECTED_GRAPH_RESPONSE"), None),
-        Kind::UnreadableReply => ("2xx with a body that is not JSON", Code::Unknown, Gateway, Fixed("UNEXPECTED_GRAPH_RESPONSE"), None),
+        Kind::UnreadableReply => ("2xx with a body that is not JSON, or is an error", Code::Unknown, Gateway, Fixed("UNEXPECTED_GRAPH_RESPONSE"), None),
         Kind::Conflict => ("409", Code::Aborted, Graph, FromGraphCode, None),
         Kind::PreconditionFailed => ("412, 423", Code::FailedPrecondition, Graph, FromGraphCode, None),
         Kind::Throttled => ("429", Code::ResourceExhausted, Graph, Fixed("GRAPH_THROTTLED"), Some(Extra::QuotaFailure)),

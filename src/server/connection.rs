@@ -33,6 +33,9 @@ const MAX_LOCAL_ERROR_RESET_STREAMS: usize = 1024;
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 /// gRFC A9: spreads the reconnects of clients that connected together.
 const AGE_JITTER: f64 = 0.1;
+/// A graceful close says GOAWAY twice, a round trip apart; a call may still begin in
+/// between, and has the whole grace from there.
+const ROUND_TRIP: Duration = Duration::from_secs(1);
 /// While the server drains, a connection has all the time there is: the drain has a hard
 /// end of its own.
 const WHILE_DRAINING: Duration = Duration::from_secs(24 * 3600);
@@ -130,7 +133,7 @@ impl Connections {
                     Phase::Open => {
                         let now = Instant::now();
                         if now >= alarms.age || alarms.is_idle(&activity, limits.idle_timeout) {
-                            alarms.grace = now + limits.max_connection_age_grace;
+                            alarms.grace = now + limits.max_connection_age_grace + ROUND_TRIP;
                             connection.as_mut().graceful_shutdown();
                             phase = Phase::Closing;
                         }

@@ -14,6 +14,13 @@ pub(super) fn fixtures() -> Vec<Fixture> {
     fixtures.extend(vec![
         reply("a success of white space", 200, " \r\n").is("OK  | "),
         json("a success that is null", 200, "null").is("OK  | "),
+        json(
+            "a success that is an error",
+            200,
+            r#"{"error":{"code":"GatewayTimeout","message":"late"}}"#,
+        )
+        .is("UNKNOWN | UNEXPECTED_GRAPH_RESPONSE (incidentgate) | UNKNOWN | "),
+        json("a success without an error", 200, r#"{"error":null}"#).is("OK  | "),
         json("a success that breaks off inside its JSON", 200, r#"{"id":"#)
             .is("UNKNOWN | UNEXPECTED_GRAPH_RESPONSE (incidentgate) | UNKNOWN | "),
         json("a success that the connection breaks", 200, r#"{"id":"7"}"#)
