@@ -56,7 +56,7 @@ pub enum Kind {
     NotFound,
     /// 3xx and those 4xx that say that the gateway asked wrongly.
     UnexpectedReply,
-    /// 2xx with a body that is not JSON: not Graph's own answer.
+    /// 2xx with a body that is not JSON, or is an error: not Graph's own answer.
     UnreadableReply,
     /// 409.
     Conflict,

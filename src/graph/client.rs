@@ -63,8 +63,8 @@ pub struct GraphClient(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     http: Client,
-    /// The URL up to the task's id.
-    prefix: String,
+    /// Graph's root with its version, parsed once.
+    root: Url,
     attempt_timeout: Duration,
     telemetry: AttemptTelemetry,
 }
@@ -109,14 +109,14 @@ impl GraphClient {
         propagator: Propagator,
         metrics: Metrics,
     ) -> Result<Self, BuildError> {
-        let url = Url::parse(&options.url).map_err(|_| BuildError::Url)?;
-        let address = url.host_str().ok_or(BuildError::Url)?;
-        let port = url.port_or_known_default().ok_or(BuildError::Url)?;
+        let root = Url::parse(&options.url).map_err(|_| BuildError::Url)?;
+        let address = root.host_str().ok_or(BuildError::Url)?;
+        let port = root.port_or_known_default().ok_or(BuildError::Url)?;
         Ok(Self(Arc::new(Shared {
-            prefix: format!("{}/security/incidentTasks/", options.url),
             attempt_timeout: options.attempt_timeout,
             telemetry: AttemptTelemetry::new(&options.url, address, port, propagator, metrics),
-            http: http_client(options, url.scheme() == "http")?,
+            http: http_client(options, root.scheme() == "http")?,
+            root,
         })))
     }
 
@@ -148,17 +148,16 @@ impl GraphClient {
 
 impl Shared {
     fn request(&self, attempt: &Attempt, span: &AttemptSpan<'_>) -> Result<Request, Failure> {
-        let id = utf8_percent_encode(attempt.command.task_id.as_str(), SEGMENT);
-        let url = Url::parse(&format!("{}{id}/executeResponseAction", self.prefix));
-        let client_request_id = HeaderValue::from_str(attempt.command.client_request_id.as_str());
-        // Neither can fail for a validated command; were a check ever lost, the
-        // request is refused and not sent.
-        let (Ok(url), Ok(client_request_id)) = (url, client_request_id) else {
+        // Cannot fail for a GUID; were that check ever lost, nothing is sent.
+        let Ok(client_request_id) =
+            HeaderValue::from_str(attempt.command.client_request_id.as_str())
+        else {
             return Err(Failure::new(
                 Kind::GatewayFault,
                 "the gateway could not build the request to Graph",
             ));
         };
+        let url = action_url(&self.root, attempt.command.task_id.as_str());
         let mut request = Request::new(Method::POST, url);
         let headers = request.headers_mut();
         headers.insert(AUTHORIZATION, attempt.authorization.header().clone());
@@ -169,6 +168,17 @@ impl Shared {
         *request.body_mut() = Some(Body::wrap(attempt.departure.body()));
         Ok(request)
     }
+}
+
+/// Where the action of the task `id` is. Only the path is parsed for each call.
+fn action_url(root: &Url, id: &str) -> Url {
+    let id = utf8_percent_encode(id, SEGMENT);
+    let version = root.path().trim_end_matches('/');
+    let mut url = root.clone();
+    url.set_path(&format!(
+        "{version}/security/incidentTasks/{id}/executeResponseAction"
+    ));
+    url
 }
 
 fn http_client(options: GraphOptions, plaintext: bool) -> Result<Client, BuildError> {
@@ -217,11 +227,15 @@ mod tests {
             ("...", "..."),
             ("a\\b", "a%5Cb"),
         ] {
-            let encoded = utf8_percent_encode(id, SEGMENT).to_string();
-            assert_eq!(encoded, segment);
-            let url = Url::parse(&format!("http://h/beta/t/{encoded}/x")).unwrap();
-            assert_eq!(url.path(), format!("/beta/t/{segment}/x"));
-            assert_eq!(url.path_segments().unwrap().count(), 4);
+            for (root, version) in [("http://h/beta", "/beta"), ("http://h", "")] {
+                let url = action_url(&Url::parse(root).unwrap(), id);
+                assert_eq!(
+                    url.as_str(),
+                    format!(
+                        "http://h{version}/security/incidentTasks/{segment}/executeResponseAction"
+                    )
+                );
+            }
         }
     }
 }
