@@ -119,13 +119,14 @@ impl Lifecycle {
         self.closing.cancel();
         self.calls.close();
         self.connections.close();
-        tokio::select! {
+        // Counted only where the wait was cut: a call that comes late holds a token for
+        // the moment in which it is refused, and has an outcome.
+        let cut_short = tokio::select! {
             biased;
-            () = self.calls.wait() => {}
-            () = sleep_until(hard_end) => {}
-            () = immediate.cancelled() => {}
-        }
-        let cut_short = self.calls.len();
+            () = self.calls.wait() => 0,
+            () = sleep_until(hard_end) => self.calls.len(),
+            () = immediate.cancelled() => self.calls.len(),
+        };
         if cut_short == 0 {
             tokio::select! {
                 () = self.connections.wait() => {}
