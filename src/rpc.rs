@@ -6,6 +6,7 @@ mod validate;
 
 use tonic::{Request, Response, Status};
 use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::{
     call::{Call, Calls, Done},
@@ -81,11 +82,7 @@ impl IncidentTasks {
         };
         let command = command?;
         let client_request_id = command.client_request_id.as_str().to_owned();
-        tracing_opentelemetry::OpenTelemetrySpanExt::set_attribute(
-            &span,
-            names::GRAPH_CLIENT_REQUEST_ID,
-            client_request_id.clone(),
-        );
+        span.set_attribute(names::GRAPH_CLIENT_REQUEST_ID, client_request_id.clone());
         let done = self
             .calls
             .execute(Call {

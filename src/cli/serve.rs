@@ -80,11 +80,11 @@ impl Serve {
 
 async fn serve(mut config: Config, telemetry: &Telemetry) -> anyhow::Result<()> {
     let shutdown = shutdown_on_signals()?;
-    let sandbox = match config.credentials.mode {
-        _ if config.graph.url.is_some() => None,
-        CredentialsMode::Sandbox | CredentialsMode::Passthrough => {
-            Some(start_sandbox(&mut config).await?)
-        }
+    // The configuration lacks a Graph only under `--sandbox`.
+    let sandbox = if config.graph.url.is_none() {
+        Some(start_sandbox(&mut config).await?)
+    } else {
+        None
     };
     let credentials = match (config.credentials.mode, &sandbox) {
         (CredentialsMode::Sandbox, Some(sandbox)) => Credentials::Fixed(

@@ -100,6 +100,18 @@ impl Outcome {
     }
 }
 
+// === impl Origin ===
+
+impl Origin {
+    /// `ErrorInfo.domain`.
+    pub const fn domain(self) -> &'static str {
+        match self {
+            Self::Graph => "graph.microsoft.com",
+            Self::Gateway => "incidentgate",
+        }
+    }
+}
+
 // === impl Kind ===
 
 impl Kind {

@@ -11,8 +11,11 @@ use tonic_types::{
     ErrorDetails, FieldViolation, PreconditionViolation, QuotaViolation, StatusExt as _,
 };
 
-use super::table::{Extra, Reason, Row, row};
-use crate::failure::{Failure, GraphReply, Kind, Origin, Outcome, Violation};
+use super::{
+    MAX_REQUEST_BYTES,
+    table::{Extra, Reason, Row, row},
+};
+use crate::failure::{Failure, GraphReply, Kind, Outcome, Violation};
 
 /// The whole trailer block, counted as HTTP/2 counts it. grpc-java drops a call
 /// whose trailers pass 8 KiB; proxies on the way add their own.
@@ -51,7 +54,10 @@ pub fn adopt(status: &Status) -> Status {
         let mut failure = Failure::new(Kind::InvalidRequest, why);
         failure.violations = vec![Violation {
             field: "request",
-            description: "must be an ExecuteResponseActionRequest of 16 KiB at most".to_owned(),
+            description: format!(
+                "must be an ExecuteResponseActionRequest of {} KiB at most",
+                MAX_REQUEST_BYTES / 1024
+            ),
         }];
         return from_failure(failure);
     }
@@ -279,16 +285,4 @@ fn trailer_bytes(status: &Status) -> usize {
         .chain([(":status", "200".len())])
         .map(|(name, value)| name.len() + value + 32)
         .sum()
-}
-
-// === impl Origin ===
-
-impl Origin {
-    /// `ErrorInfo.domain`.
-    pub const fn domain(self) -> &'static str {
-        match self {
-            Self::Graph => "graph.microsoft.com",
-            Self::Gateway => "incidentgate",
-        }
-    }
 }
