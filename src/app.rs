@@ -7,14 +7,15 @@ use tokio::net::TcpListener;
 use tonic::{codec::CompressionEncoding, service::Routes};
 
 use crate::{
-    call::Calls,
-    config::Config,
+    call::{Calls, Resilience},
+    config::{Config, ReconciliationMode},
     credentials::Credentials,
     graph::{GraphClient, GraphOptions},
     pb::{
         self, health::health_server::HealthServer,
         incident_task_service_server::IncidentTaskServiceServer,
     },
+    retry::{Budget, Policy, Reconciliation},
     rpc::{IncidentTasks, MAX_REQUEST_BYTES},
     server::{self, DrainTimes, Drained, Front, Lifecycle, Limits, Shutdown, health::Health},
     telemetry::{Metrics, Propagator},
@@ -42,6 +43,7 @@ impl App {
         let graph = GraphClient::new(graph_options(config)?, propagator.clone(), metrics.clone())?;
         let calls = Calls::new(
             graph,
+            resilience(config),
             lifecycle.calls().clone(),
             lifecycle.ending().clone(),
             metrics.clone(),
@@ -124,6 +126,24 @@ fn graph_options(config: &Config) -> anyhow::Result<GraphOptions> {
         extra_roots,
         http2_prior_knowledge: graph.http2_prior_knowledge,
     })
+}
+
+fn resilience(config: &Config) -> Resilience {
+    let retry = &config.retry;
+    Resilience {
+        policy: Policy {
+            max_attempts: retry.max_attempts,
+            initial_backoff: retry.initial_backoff,
+            max_backoff: retry.max_backoff,
+            reconciliation: match config.reconciliation.mode {
+                ReconciliationMode::Off => Reconciliation::Off,
+                ReconciliationMode::Observe => Reconciliation::Observe,
+                ReconciliationMode::Resend => Reconciliation::Resend,
+            },
+        },
+        budget: Budget::new(retry.max_tokens),
+        look_timeout: config.reconciliation.timeout,
+    }
 }
 
 fn limits(config: &Config) -> Limits {

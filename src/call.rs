@@ -5,32 +5,53 @@
 //! ```
 
 mod detachable;
+mod done;
 mod place;
+mod progress;
+mod work;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep_until};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Span;
 
-use self::detachable::Detachable;
-pub use self::place::Place;
+use self::{
+    detachable::Detachable,
+    progress::{Left, Progress},
+    work::{Tools, Work},
+};
+pub use self::{
+    done::{Confirmation, Done},
+    place::Place,
+};
 use crate::{
     authorization::Authorization,
     command::Command,
     deadline::Deadline,
     failure::{Failure, Kind},
-    graph::{Accepted, Attempt, Departed, Departure, GraphClient},
-    retry::{Next, Policy},
+    graph::{Departed, GraphClient},
+    retry::{Budget, Policy},
     telemetry::Metrics,
 };
 
 /// Carries commands out.
 #[derive(Debug, Clone)]
 pub struct Calls {
-    graph: GraphClient,
-    policy: Policy,
+    tools: Arc<Tools>,
     tasks: TaskTracker,
     ending: CancellationToken,
-    metrics: Metrics,
+}
+
+/// What a call does with a failure, and how long that may take.
+#[derive(Debug, Clone)]
+pub struct Resilience {
+    /// When to send again, and when to look at the task.
+    pub policy: Policy,
+    /// How much of that the process as a whole allows.
+    pub budget: Budget,
+    /// The most time for a look at the task.
+    pub look_timeout: Duration,
 }
 
 /// One call: what to do, as whom, until when.
@@ -48,40 +69,32 @@ pub struct Call {
     pub place: Place,
 }
 
-/// A call that was carried out: Graph started the action.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Done {
-    /// What Graph answered.
-    pub accepted: Accepted,
-    /// How many POSTs it took.
-    pub attempts: u32,
-}
-
-/// How often Graph was tried for one call.
-#[derive(Debug, Default)]
-struct Tries {
-    /// All of them.
-    begun: u32,
-    /// Those whose POST may have left; one that finds no connection sends nothing.
-    sent: u32,
-}
-
 impl Calls {
-    /// `tasks` holds the attempts that go on after their callers have left; wait
-    /// for it before the process ends. Once `ending` is cancelled, every call is
-    /// answered at once.
+    /// `tasks` holds the work that goes on after its callers have left; wait for it
+    /// before the process ends. Once `ending` is cancelled, every call is answered at
+    /// once.
     pub fn new(
         graph: GraphClient,
+        resilience: Resilience,
         tasks: TaskTracker,
         ending: CancellationToken,
         metrics: Metrics,
     ) -> Self {
+        let Resilience {
+            policy,
+            budget,
+            look_timeout,
+        } = resilience;
         Self {
-            graph,
-            policy: Policy::SINGLE,
+            tools: Arc::new(Tools {
+                graph,
+                policy,
+                budget,
+                look_timeout,
+                metrics,
+            }),
             tasks,
             ending,
-            metrics,
         }
     }
 
@@ -91,89 +104,88 @@ impl Calls {
     /// finished in a task of its own, and its outcome goes to span and log.
     pub async fn execute(&self, call: Call) -> Result<Done, Failure> {
         call.place.begin();
-        let mut tries = Tries::default();
-        loop {
-            let mut failure = match self.attempt(&call, &mut tries).await {
-                Ok(accepted) => {
-                    return Ok(Done {
-                        accepted,
-                        attempts: tries.sent,
-                    });
-                }
-                Err(failure) => failure,
-            };
-            failure.attempts = tries.sent;
+        let progress = Progress::default();
+        let client_request_id = call.command.client_request_id.clone();
+        let result = if call.deadline.has_passed(Instant::now()) {
+            Err(deadline_passed(Departed::Never, &progress))
+        } else {
+            self.work(call, &progress).await
+        };
+        result.map_err(|mut failure| {
             failure
                 .client_request_id
-                .get_or_insert_with(|| call.command.client_request_id.as_str().to_owned());
-            let remaining = call.deadline.remaining(Instant::now());
-            match self.policy.decide(&failure, tries.begun, remaining) {
-                Next::Stop => return Err(failure),
-                Next::Wait(delay) => tokio::select! {
-                    () = sleep(delay) => {}
-                    () = self.ending.cancelled() => return Err(failure),
-                },
+                .get_or_insert_with(|| client_request_id.into_string());
+            failure
+        })
+    }
+
+    /// The work, for as long as the caller waits and the gateway lives.
+    async fn work(&self, call: Call, progress: &Progress) -> Result<Done, Failure> {
+        let Call {
+            command,
+            authorization,
+            deadline,
+            span,
+            place,
+        } = call;
+        let work = Work {
+            tools: Arc::clone(&self.tools),
+            command,
+            authorization,
+            deadline,
+            span: span.clone(),
+            progress: progress.clone(),
+        };
+        let metrics = &self.tools.metrics;
+        let mut work = Detachable::new(work.run(), progress, &self.tasks, metrics, &span, &place);
+        tokio::select! {
+            biased;
+            result = &mut work => result,
+            () = sleep_until(deadline.answer_by()) => {
+                Err(deadline_passed(work.leave(Left::DeadlinePassed), progress))
+            }
+            () = self.ending.cancelled() => {
+                Err(gateway_ends(work.leave(Left::GatewayEnds), progress))
             }
         }
     }
-
-    /// One attempt, for as long as the caller waits and the gateway lives.
-    async fn attempt(&self, call: &Call, tries: &mut Tries) -> Result<Accepted, Failure> {
-        if call.deadline.has_passed(Instant::now()) {
-            return Err(deadline_passed(Departed::Never));
-        }
-        tries.begun += 1;
-        let departure = Departure::default();
-        let attempt = self.graph.clone().attempt(Attempt {
-            command: call.command.clone(),
-            authorization: call.authorization.clone(),
-            number: tries.begun,
-            departure: departure.clone(),
-            parent: call.span.clone(),
-        });
-        let mut attempt = Detachable::new(
-            attempt,
-            departure.clone(),
-            &self.tasks,
-            &self.metrics,
-            &call.span,
-            &call.place,
-        );
-        let result = tokio::select! {
-            biased;
-            result = &mut attempt => result,
-            () = sleep_until(call.deadline.answer_by()) => Err(deadline_passed(attempt.leave())),
-            () = self.ending.cancelled() => Err(gateway_ends(attempt.leave())),
-        };
-        tries.sent += u32::from(departure.state() != Departed::Never);
-        result
-    }
 }
 
-fn deadline_passed(departed: Departed) -> Failure {
-    if departed == Departed::Never {
-        Failure::new(
+fn deadline_passed(departed: Departed, progress: &Progress) -> Failure {
+    let sent = progress.sent();
+    let (kind, message) = match departed {
+        Departed::Never if sent == 0 => (
             Kind::DeadlineBeforeSend,
             "the deadline passed before anything was sent to Graph",
-        )
-    } else {
-        Failure::new(
+        ),
+        Departed::Never => (
+            Kind::DeadlineBeforeSend,
+            "the deadline passed before Graph, which had refused the call for the moment, could be asked again",
+        ),
+        Departed::NotYet | Departed::Yes => (
             Kind::DeadlineAfterSend,
             "the deadline passed before Graph answered, and the action may have been started",
-        )
-    }
+        ),
+    };
+    interrupted(kind, message, sent)
 }
 
-fn gateway_ends(departed: Departed) -> Failure {
-    if departed == Departed::Never {
-        Failure::new(
+fn gateway_ends(departed: Departed, progress: &Progress) -> Failure {
+    let (kind, message) = match departed {
+        Departed::Never => (
             Kind::GatewayDraining,
-            "this gateway is shutting down, and nothing was sent to Graph; send the call again",
-        )
-    } else {
-        Failure::new(
+            "this gateway is shutting down, and the action was not started; send the call again",
+        ),
+        Departed::NotYet | Departed::Yes => (
             Kind::ResponseLost,
             "this gateway had to end before Graph answered, and the action may have been started",
-        )
-    }
+        ),
+    };
+    interrupted(kind, message, progress.sent())
+}
+
+fn interrupted(kind: Kind, message: &str, attempts: u32) -> Failure {
+    let mut failure = Failure::new(kind, message);
+    failure.attempts = attempts;
+    failure
 }

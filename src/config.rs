@@ -27,13 +27,16 @@ mod tests;
 use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf};
 
 pub use self::{
-    choice::{CredentialsMode, LogFormat},
+    choice::{CredentialsMode, LogFormat, ReconciliationMode},
     effective::{Effective, Entry},
     graph_url::GraphUrl,
     mistake::{Mistake, Mistakes},
     origin::Origin,
     reference::reference,
-    settings::{Config, Credentials, DeadlineLimits, Drain, Graph, Log, Sandbox, Server},
+    settings::{
+        Config, Credentials, DeadlineLimits, Drain, Graph, Log, Reconciliation, Retry, Sandbox,
+        Server,
+    },
 };
 
 use self::given::Given;

@@ -15,6 +15,7 @@ const MAX_RESERVE: Duration = Duration::from_millis(50);
 pub struct Deadline {
     expires: Instant,
     answer_by: Instant,
+    timeout: Duration,
 }
 
 impl Deadline {
@@ -24,6 +25,7 @@ impl Deadline {
         Self {
             expires: now + timeout,
             answer_by: now + timeout.saturating_sub(MAX_RESERVE.min(timeout / 10)),
+            timeout,
         }
     }
 
@@ -35,6 +37,15 @@ impl Deadline {
     /// When the gateway must answer.
     pub fn answer_by(&self) -> Instant {
         self.answer_by
+    }
+
+    /// When to look at the task, should nothing else have said by then whether the
+    /// action was started: `share` before the answer is due, but never earlier than
+    /// after three quarters of the time.
+    pub fn look_at(&self, share: Duration) -> Instant {
+        // Never before the call's begin: a quarter and the reserve are less than the whole.
+        let share = share.min(self.timeout / 4);
+        self.answer_by.checked_sub(share).unwrap_or(self.answer_by)
     }
 
     /// How much time is left for work.
@@ -63,6 +74,25 @@ mod tests {
                 "{timeout_ms} ms"
             );
             assert_eq!(deadline.expires() - now, Duration::from_millis(timeout_ms));
+        }
+    }
+
+    #[test]
+    fn the_look_has_its_share_but_a_quarter_at_most() {
+        let now = Instant::now();
+        for (timeout_ms, share_ms, look_at_ms) in [
+            (0, 2000, 0),
+            (1000, 2000, 700),
+            (1000, 100, 850),
+            (30_000, 2000, 27_950),
+        ] {
+            let deadline = Deadline::new(now, Duration::from_millis(timeout_ms));
+            let look_at = deadline.look_at(Duration::from_millis(share_ms));
+            assert_eq!(
+                look_at - now,
+                Duration::from_millis(look_at_ms),
+                "{timeout_ms} ms"
+            );
         }
     }
 

@@ -27,7 +27,7 @@ pub struct Failure {
     pub client_request_id: Option<String>,
     /// How many POSTs have been handed to the connection for this call.
     pub attempts: u32,
-    retry_after: Duration,
+    named_delay: Option<Duration>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -72,7 +72,7 @@ impl Failure {
             reply: None,
             client_request_id: None,
             attempts: 0,
-            retry_after: kind.usual_delay(),
+            named_delay: None,
             source: None,
         }
     }
@@ -101,14 +101,20 @@ impl Failure {
     /// Somebody named the time to wait before the same call may be sent again.
     #[must_use]
     pub fn with_retry_after(mut self, delay: Duration) -> Self {
-        self.retry_after = delay;
+        self.named_delay = Some(delay);
         self
     }
 
     /// How long to wait before the same call may be sent again; nothing unless
     /// [`Kind::may_be_sent_again`], whoever named a time.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.kind.may_be_sent_again().then_some(self.retry_after)
+        let delay = || self.named_delay.unwrap_or(self.kind.usual_delay());
+        self.kind.may_be_sent_again().then(delay)
+    }
+
+    /// The wait that somebody named ([`Failure::with_retry_after`]), whatever the kind.
+    pub fn named_delay(&self) -> Option<Duration> {
+        self.named_delay
     }
 
     /// Whether the action was started, as far as this call knows.

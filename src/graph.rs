@@ -1,9 +1,9 @@
 //! Microsoft Graph: the only place that speaks HTTP to it, and the only one that
 //! knows what its answers mean.
 //!
-//! [`GraphClient::attempt`] sends one POST. [`classify`] turns whatever came
-//! back into [`Accepted`] or a [`Failure`]; nothing behind it looks at an HTTP
-//! status again.
+//! [`GraphClient::attempt`] sends one POST, and [`GraphClient::look`] reads the task.
+//! [`classify`] and [`read_task`] turn whatever came back into [`Accepted`], [`Seen`]
+//! or a [`Failure`]; nothing behind them looks at an HTTP status again.
 
 mod body;
 mod challenge;
@@ -14,18 +14,27 @@ mod echo;
 mod error_body;
 mod error_kind;
 mod exchange;
+mod request;
 mod retry_after;
 mod span;
+mod task;
 mod text;
 mod warning;
 
 use std::time::Duration;
 
-use crate::{failure::Failure, telemetry::Outcome};
+use opentelemetry::KeyValue;
 
-pub use client::{Attempt, BuildError, GraphClient, GraphOptions};
+use self::exchange::Answer;
+use crate::{
+    failure::Failure,
+    telemetry::{Outcome, names},
+};
+
+pub use client::{Attempt, BuildError, GraphClient, GraphOptions, Look};
 pub use departure::{Departed, Departure};
 pub use retry_after::{MAX_RETRY_AFTER, parse as parse_retry_after};
+pub use task::{ActionStatus, Seen, read_task};
 pub use warning::parse as parse_warnings;
 
 /// Graph started the action.
@@ -39,11 +48,21 @@ pub struct Accepted {
     pub provider_warnings: Vec<ProviderWarning>,
 }
 
-/// Whether the action was started, by what one attempt came to.
-pub fn outcome(result: &Result<Accepted, Failure>) -> Outcome {
-    match result {
-        Ok(_) => Outcome::Started,
-        Err(failure) => failure.outcome().into(),
+impl Answer for Accepted {
+    fn status(&self) -> u16 {
+        self.status
+    }
+
+    fn graph_request_id(&self) -> Option<&str> {
+        self.graph_request_id.as_deref()
+    }
+
+    fn finding(result: &Result<Self, Failure>) -> Option<KeyValue> {
+        let outcome = match result {
+            Ok(_) => Outcome::Started,
+            Err(failure) => failure.outcome().into(),
+        };
+        Some(KeyValue::new(names::ACTION_OUTCOME, outcome.as_str()))
     }
 }
 

@@ -1,83 +1,285 @@
 //! What to do after a failed attempt: a pure decision.
 
+mod budget;
+
 use std::time::Duration;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind, Outcome};
 
-/// How many attempts a call may make.
+pub use budget::Budget;
+
+/// What a call may do after a failure.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
     /// The most tries for one call, at least 1; one that finds no connection is one.
     pub max_attempts: u32,
+    /// The longest wait before the second try; it doubles with each further one.
+    pub initial_backoff: Duration,
+    /// The wait does not grow beyond this, unless Graph names a longer one.
+    pub max_backoff: Duration,
+    /// What an unknown outcome leads to.
+    pub reconciliation: Reconciliation,
+}
+
+/// What to do when nobody knows whether a POST has started the action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reconciliation {
+    /// Answer that it is unknown.
+    Off,
+    /// Look at the task, and answer what it shows.
+    Observe,
+    /// The same, and where the task shows that nothing has been started, send the POST
+    /// once more. Graph refuses a second start by itself.
+    Resend,
+}
+
+/// What has just come to light.
+#[derive(Debug, Clone, Copy)]
+pub enum Finding<'a> {
+    /// An attempt failed.
+    Failed(&'a Failure),
+    /// The outcome of a POST is unknown, and the task shows that nobody has started
+    /// its action, as yet.
+    NotStartedYet,
+}
+
+/// How far a call has come.
+#[derive(Debug, Clone, Copy)]
+pub struct Course {
+    /// The tries so far.
+    pub tries: u32,
+    /// Whether the outcome of a POST of this call is unknown.
+    pub in_doubt: bool,
+    /// Whether a POST has been sent after that.
+    pub resent: bool,
+    /// The time that the caller still gives; nothing once it has left.
+    pub remaining: Duration,
+    /// Whether the process as a whole may try again ([`Budget::allows`]).
+    pub within_budget: bool,
 }
 
 /// What comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// Answer the failure to the caller.
+    /// Answer the caller.
     Stop,
     /// Wait, then send the POST again.
     Wait(Duration),
+    /// Look at the task.
+    Reconcile,
 }
 
 impl Policy {
-    /// One attempt, and whatever comes of it is the answer.
-    pub const SINGLE: Self = Self { max_attempts: 1 };
+    /// Sends again only what was certainly not started and passes by itself, or what
+    /// the task shows not to have been started; only while tries and the process's
+    /// budget are left, and only if the wait ends before the caller's time does.
+    ///
+    /// The wait is the one that Graph named, and a random part of the backoff ("full
+    /// jitter") on top, so that those who were told the same do not come back together.
+    /// `random` is from 0 to 1.
+    pub fn decide(&self, finding: Finding<'_>, course: &Course, random: f64) -> Next {
+        match finding {
+            Finding::Failed(failure) if self.is_to_be_looked_at(failure, course) => Next::Reconcile,
+            Finding::Failed(failure) if failure.kind.may_be_sent_again() && !course.in_doubt => {
+                let floor = failure.named_delay().unwrap_or_default();
+                self.again(floor, course, random)
+            }
+            Finding::NotStartedYet
+                if self.reconciliation == Reconciliation::Resend && !course.resent =>
+            {
+                self.again(Duration::ZERO, course, random)
+            }
+            Finding::Failed(_) | Finding::NotStartedYet => Next::Stop,
+        }
+    }
 
-    /// Sends again only what was certainly not started and passes by itself, only
-    /// while tries are left, and only if the wait ends within `remaining`, the
-    /// time that the caller still gives. `tries` counts those already made.
-    pub fn decide(self, failure: &Failure, tries: u32, remaining: Duration) -> Next {
-        match failure.retry_after() {
-            Some(delay) if tries < self.max_attempts && delay < remaining => Next::Wait(delay),
-            _ => Next::Stop,
+    /// Whether the task's own state can say more than the attempt did: it may resolve
+    /// a doubt, also an earlier attempt's.
+    fn is_to_be_looked_at(&self, failure: &Failure, course: &Course) -> bool {
+        let doubtful = course.in_doubt || failure.outcome() == Outcome::Unknown;
+        doubtful
+            && self.reconciliation != Reconciliation::Off
+            // Time is up, or the fault is here.
+            && !matches!(failure.kind, Kind::DeadlineAfterSend | Kind::GatewayFault)
+    }
+
+    fn again(&self, floor: Duration, course: &Course, random: f64) -> Next {
+        let doublings = course.tries.saturating_sub(1).min(31);
+        let backoff = self
+            .initial_backoff
+            .saturating_mul(1 << doublings)
+            .min(self.max_backoff);
+        let wait = floor.saturating_add(backoff.mul_f64(random.clamp(0.0, 1.0)));
+        let may = course.tries < self.max_attempts && course.within_budget;
+        if may && wait < course.remaining {
+            Next::Wait(wait)
+        } else {
+            Next::Stop
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::failure::{Kind, Outcome};
 
-    const AMPLE: Duration = Duration::from_secs(3600);
+    const POLICY: Policy = Policy {
+        max_attempts: 3,
+        initial_backoff: Duration::from_millis(100),
+        max_backoff: Duration::from_secs(1),
+        reconciliation: Reconciliation::Resend,
+    };
+    const FIRST: Course = Course {
+        tries: 1,
+        in_doubt: false,
+        resent: false,
+        remaining: Duration::from_secs(3600),
+        within_budget: true,
+    };
+    const DOUBT: Course = Course {
+        in_doubt: true,
+        ..FIRST
+    };
+
+    fn wait_ms(ms: u64) -> Next {
+        Next::Wait(Duration::from_millis(ms))
+    }
+
+    fn failed(kind: Kind) -> Failure {
+        Failure::new(kind, "")
+    }
 
     #[test]
-    fn a_single_attempt_is_never_repeated() {
+    fn each_kind_leads_to_one_thing() {
         for kind in Kind::ALL {
-            let failure = Failure::new(kind, "");
-            assert_eq!(
-                Policy::SINGLE.decide(&failure, 1, AMPLE),
-                Next::Stop,
-                "{kind:?}"
-            );
+            let next = POLICY.decide(Finding::Failed(&failed(kind)), &FIRST, 1.0);
+            let want = match kind {
+                Kind::DeadlineAfterSend | Kind::GatewayFault => Next::Stop,
+                _ if kind.outcome() == Outcome::Unknown => Next::Reconcile,
+                _ if kind.may_be_sent_again() => wait_ms(100),
+                _ => Next::Stop,
+            };
+            assert_eq!(next, want, "{kind:?}");
         }
     }
 
     #[test]
-    fn only_what_was_not_started_is_sent_again() {
-        let policy = Policy { max_attempts: 3 };
+    fn a_failure_that_leaves_a_doubt_is_never_simply_sent_again() {
         for kind in Kind::ALL {
-            let failure = Failure::new(kind, "").with_retry_after(Duration::ZERO);
-            if policy.decide(&failure, 1, AMPLE) != Next::Stop {
-                assert_eq!(kind.outcome(), Outcome::NotStarted, "{kind:?}");
-                assert!(kind.may_be_sent_again(), "{kind:?}");
-            }
+            let next = POLICY.decide(Finding::Failed(&failed(kind)), &DOUBT, 0.0);
+            assert!(!matches!(next, Next::Wait(_)), "{kind:?}");
         }
     }
 
     #[test]
-    fn stops_before_a_wait_that_would_pass_the_deadline() {
-        let policy = Policy { max_attempts: 3 };
-        let failure = Failure::new(Kind::Throttled, "").with_retry_after(Duration::from_secs(5));
-        for (attempts, remaining, want) in [
-            (1, 6, Next::Wait(Duration::from_secs(5))),
-            (2, 6, Next::Wait(Duration::from_secs(5))),
-            (3, 6, Next::Stop),
-            (1, 5, Next::Stop),
+    fn the_wait_is_graphs_own_and_a_random_part_of_a_doubling_backoff() {
+        let named =
+            |seconds| failed(Kind::Throttled).with_retry_after(Duration::from_secs(seconds));
+        for (failure, tries, random, want) in [
+            (failed(Kind::Unreachable), 1, 0.0, 0),
+            (failed(Kind::Unreachable), 1, 0.5, 50),
+            (failed(Kind::Unreachable), 1, 1.0, 100),
+            (failed(Kind::Unreachable), 2, 1.0, 200),
+            // Graph named none: its usual delay is for callers, not for this.
+            (failed(Kind::Throttled), 1, 1.0, 100),
+            (named(0), 1, 0.5, 50),
+            (named(7), 1, 0.0, 7000),
+            (named(7), 2, 0.5, 7100),
         ] {
-            let next = policy.decide(&failure, attempts, Duration::from_secs(remaining));
-            assert_eq!(next, want, "{attempts} {remaining}");
+            let course = Course { tries, ..FIRST };
+            let next = POLICY.decide(Finding::Failed(&failure), &course, random);
+            assert_eq!(next, wait_ms(want), "{failure:?} {tries} {random}");
+        }
+        let patient = Policy {
+            max_attempts: 100,
+            ..POLICY
+        };
+        let late = Course { tries: 99, ..FIRST };
+        let next = patient.decide(Finding::Failed(&failed(Kind::Unreachable)), &late, 1.0);
+        assert_eq!(next, wait_ms(1000), "max_backoff");
+    }
+
+    #[test]
+    fn it_stops_at_each_limit() {
+        let failure = failed(Kind::Throttled).with_retry_after(Duration::from_secs(5));
+        let seconds = |remaining| Course {
+            remaining: Duration::from_secs(remaining),
+            ..FIRST
+        };
+        for (course, want) in [
+            (seconds(6), wait_ms(5000)),
+            (seconds(5), Next::Stop),
+            (seconds(0), Next::Stop),
+            (Course { tries: 2, ..FIRST }, wait_ms(5000)),
+            (Course { tries: 3, ..FIRST }, Next::Stop),
+            (
+                Course {
+                    within_budget: false,
+                    ..FIRST
+                },
+                Next::Stop,
+            ),
+        ] {
+            let next = POLICY.decide(Finding::Failed(&failure), &course, 0.0);
+            assert_eq!(next, want, "{course:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_task_shows_not_to_be_started_is_sent_once_more_if_that_is_wanted() {
+        let lost = failed(Kind::ResponseLost);
+        for (reconciliation, after_loss, after_look) in [
+            (Reconciliation::Off, Next::Stop, Next::Stop),
+            (Reconciliation::Observe, Next::Reconcile, Next::Stop),
+            (Reconciliation::Resend, Next::Reconcile, wait_ms(100)),
+        ] {
+            let policy = Policy {
+                reconciliation,
+                ..POLICY
+            };
+            let next = policy.decide(Finding::Failed(&lost), &FIRST, 1.0);
+            assert_eq!(next, after_loss, "{reconciliation:?}");
+            let next = policy.decide(Finding::NotStartedYet, &DOUBT, 1.0);
+            assert_eq!(next, after_look, "{reconciliation:?}");
+        }
+        for stopped in [
+            Course {
+                resent: true,
+                ..DOUBT
+            },
+            Course { tries: 3, ..DOUBT },
+            Course {
+                within_budget: false,
+                ..DOUBT
+            },
+            Course {
+                remaining: Duration::ZERO,
+                ..DOUBT
+            },
+        ] {
+            let next = POLICY.decide(Finding::NotStartedYet, &stopped, 1.0);
+            assert_eq!(next, Next::Stop, "{stopped:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_wait_is_at_least_graphs_and_ends_before_the_callers_time(
+            tries in 0_u32..100,
+            remaining in any::<Duration>(),
+            named in any::<Duration>(),
+            random in 0.0..=1.0,
+            kind in proptest::sample::select(Kind::ALL.to_vec()),
+        ) {
+            let failure = failed(kind).with_retry_after(named);
+            let course = Course { tries, remaining, ..FIRST };
+            if let Next::Wait(wait) = POLICY.decide(Finding::Failed(&failure), &course, random) {
+                prop_assert!(kind.may_be_sent_again());
+                prop_assert_eq!(kind.outcome(), Outcome::NotStarted);
+                prop_assert!(wait >= named && wait < remaining && tries < 3);
+            }
         }
     }
 }

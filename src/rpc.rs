@@ -9,11 +9,11 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::{
-    call::{Call, Calls, Done},
+    call::{Call, Calls, Confirmation, Done},
     credentials::Credentials,
     deadline::Deadline,
     failure::{Failure, Kind},
-    graph::ProviderWarning,
+    graph::{ActionStatus, ProviderWarning},
     pb,
     pb::incident_task_service_server::IncidentTaskService,
     telemetry::{Outcome, names},
@@ -59,7 +59,7 @@ impl IncidentTasks {
     async fn execute(
         &self,
         request: Request<pb::ExecuteResponseActionRequest>,
-    ) -> Result<pb::ExecuteResponseActionResponse, Failure> {
+    ) -> Result<Response<pb::ExecuteResponseActionResponse>, Failure> {
         let (metadata, mut extensions, message) = request.into_parts();
         let CallContext {
             deadline,
@@ -93,7 +93,10 @@ impl IncidentTasks {
                 place,
             })
             .await?;
-        Ok(response(done, client_request_id))
+        let succeeded = Succeeded(done.outcome());
+        let mut response = Response::new(response(done, client_request_id));
+        response.extensions_mut().insert(succeeded);
+        Ok(response)
     }
 }
 
@@ -103,28 +106,41 @@ impl IncidentTaskService for IncidentTasks {
         &self,
         request: Request<pb::ExecuteResponseActionRequest>,
     ) -> Result<Response<pb::ExecuteResponseActionResponse>, Status> {
-        let message = self.execute(request).await.map_err(status::from_failure)?;
-        let mut response = Response::new(message);
-        response
-            .extensions_mut()
-            .insert(Succeeded(Outcome::Started));
-        Ok(response)
+        self.execute(request).await.map_err(status::from_failure)
     }
 }
 
 fn response(done: Done, client_request_id: String) -> pb::ExecuteResponseActionResponse {
+    let (confirmation, action_status) = match done.confirmation {
+        Confirmation::Accepted => (
+            pb::ExecutionConfirmation::Accepted,
+            pb::ActionStatus::Unspecified,
+        ),
+        Confirmation::Observed(status) => {
+            (pb::ExecutionConfirmation::Observed, action_status(status))
+        }
+    };
     pb::ExecuteResponseActionResponse {
-        confirmation: pb::ExecutionConfirmation::Accepted.into(),
-        graph_request_id: done.accepted.graph_request_id.unwrap_or_default(),
+        confirmation: confirmation.into(),
+        graph_request_id: done.graph_request_id.unwrap_or_default(),
         client_request_id,
         attempts: i32::try_from(done.attempts).unwrap_or(i32::MAX),
         provider_warnings: done
-            .accepted
             .provider_warnings
             .into_iter()
             .map(provider_warning)
             .collect(),
-        action_status: pb::ActionStatus::Unspecified.into(),
+        action_status: action_status.into(),
+    }
+}
+
+fn action_status(status: ActionStatus) -> pb::ActionStatus {
+    match status {
+        ActionStatus::NotStarted => pb::ActionStatus::NotStarted,
+        ActionStatus::InProgress => pb::ActionStatus::InProgress,
+        ActionStatus::PartiallyCompleted => pb::ActionStatus::PartiallyCompleted,
+        ActionStatus::Completed => pb::ActionStatus::Completed,
+        ActionStatus::Failed => pb::ActionStatus::Failed,
     }
 }
 

@@ -1,4 +1,4 @@
-//! An attempt that outlives its caller once its request has left.
+//! Work that outlives its caller once a request has left.
 
 use std::{
     future::Future,
@@ -12,63 +12,47 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tracing::Span;
 
-use super::place::Place;
+use super::{
+    done::{Done, outcome},
+    place::Place,
+    progress::{Left, Progress},
+};
 use crate::{
     failure::{Failure, Kind},
-    graph::{self, Accepted, Departed, Departure},
+    graph::Departed,
     telemetry::{Metrics, Outcome},
 };
 
-/// The gRPC status of a call whose caller has gone away.
-const CANCELLED: &str = "CANCELLED";
-
-type BoxedAttempt = Pin<Box<dyn Future<Output = Result<Accepted, Failure>> + Send>>;
+type BoxedWork = Pin<Box<dyn Future<Output = Result<Done, Failure>> + Send>>;
 
 /// Runs inside the call that awaits it. If the call goes away (cancel, lost
-/// connection, deadline) after the request has left, the attempt moves into a
-/// task of its own, which the shutdown waits for; before that, it is dropped and
-/// nothing is sent.
-#[derive(Debug)]
+/// connection, deadline) while the outcome of a request that has left is not known,
+/// the work moves into a task of its own, which the shutdown waits for; else it is
+/// dropped and nothing more is sent.
 pub(super) struct Detachable<'a> {
-    attempt: Option<Running>,
+    work: Option<BoxedWork>,
+    progress: &'a Progress,
     tasks: &'a TaskTracker,
     metrics: &'a Metrics,
     span: &'a Span,
     place: &'a Place,
 }
 
-/// Who hears what becomes of an attempt that is left to itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Caller {
-    /// The caller, whose deadline passed, has been told that nobody knows.
-    Answered,
-    /// Nobody: the outcome is counted when it is known.
-    Gone,
-}
-
-struct Running {
-    future: BoxedAttempt,
-    departure: Departure,
-}
-
 // === impl Detachable ===
 
 impl<'a> Detachable<'a> {
-    /// Wraps an attempt of the call whose span is `span`. `departure` is the attempt's
-    /// own.
+    /// Wraps the work of the call whose span is `span`; `progress` is the work's own.
     pub(super) fn new(
-        future: impl Future<Output = Result<Accepted, Failure>> + Send + 'static,
-        departure: Departure,
+        work: impl Future<Output = Result<Done, Failure>> + Send + 'static,
+        progress: &'a Progress,
         tasks: &'a TaskTracker,
         metrics: &'a Metrics,
         span: &'a Span,
         place: &'a Place,
     ) -> Self {
         Self {
-            attempt: Some(Running {
-                future: Box::pin(future),
-                departure,
-            }),
+            work: Some(Box::pin(work)),
+            progress,
             tasks,
             metrics,
             span,
@@ -76,22 +60,19 @@ impl<'a> Detachable<'a> {
         }
     }
 
-    /// Leaves the attempt to itself, and says how far its request got. The caller
-    /// is told so.
-    pub(super) fn leave(&mut self) -> Departed {
-        self.part(Caller::Answered)
-    }
-
-    fn part(&mut self, caller: Caller) -> Departed {
-        let Some(Running { future, departure }) = self.attempt.take() else {
+    /// Leaves the work to itself, and says whether anything has left whose outcome is
+    /// not known.
+    pub(super) fn leave(&mut self, left: Left) -> Departed {
+        self.progress.leave(left);
+        let Some(work) = self.work.take() else {
             return Departed::Yes;
         };
-        if departure.state() == Departed::Yes {
-            self.detach(future, caller);
+        if self.progress.departed() == Departed::Yes {
+            self.detach(work, left);
             return Departed::Yes;
         }
-        drop(future);
-        match departure.state() {
+        drop(work);
+        match self.progress.departed() {
             // Only now is it certain.
             Departed::Never => Departed::Never,
             // It was just being handed to the connection, which may or may not have
@@ -100,40 +81,41 @@ impl<'a> Detachable<'a> {
         }
     }
 
-    fn detach(&self, future: BoxedAttempt, caller: Caller) {
-        // Without a runtime the process is ending, and the attempt with it.
+    fn detach(&self, work: BoxedWork, left: Left) {
+        // Without a runtime the process is ending, and the work with it.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
         let (metrics, span, place) = (self.metrics.clone(), self.span.clone(), self.place.clone());
         let detached = metrics.call_detached();
-        let attempt = async move {
-            let result = AssertUnwindSafe(future)
+        let work = async move {
+            let result = AssertUnwindSafe(work)
                 .catch_unwind()
                 .await
                 .unwrap_or_else(|_panic| Err(fault()));
             drop((detached, place));
-            if caller == Caller::Gone {
-                metrics.action_outcome(graph::outcome(&result), CANCELLED);
+            // Who was answered was counted then.
+            if left == Left::Cancelled {
+                metrics.action_outcome(outcome(&result), left.code());
             }
             report(&span, &result);
         };
-        self.tasks.spawn_on(attempt, &runtime);
+        self.tasks.spawn_on(work, &runtime);
     }
 }
 
 impl Future for Detachable<'_> {
-    type Output = Result<Accepted, Failure>;
+    type Output = Result<Done, Failure>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // Taken out while it runs: one that panics is not to be detached.
-        let Some(mut running) = self.attempt.take() else {
+        let Some(mut work) = self.work.take() else {
             // Polled after its end, which `async` blocks do not do.
             return Poll::Pending;
         };
-        let polled = running.future.as_mut().poll(cx);
+        let polled = work.as_mut().poll(cx);
         if polled.is_pending() {
-            self.attempt = Some(running);
+            self.work = Some(work);
         }
         polled
     }
@@ -141,15 +123,18 @@ impl Future for Detachable<'_> {
 
 impl Drop for Detachable<'_> {
     fn drop(&mut self) {
-        if self.attempt.is_none() {
+        if self.work.is_none() {
             return;
         }
-        let departed = self.part(Caller::Gone);
+        let left = Left::Cancelled;
+        let departed = self.leave(left);
         match departed {
             // Counted when it is known.
             Departed::Yes => {}
-            Departed::NotYet => self.metrics.action_outcome(Outcome::Unknown, CANCELLED),
-            Departed::Never => self.metrics.action_outcome(Outcome::NotStarted, CANCELLED),
+            Departed::NotYet => self.metrics.action_outcome(Outcome::Unknown, left.code()),
+            Departed::Never => self
+                .metrics
+                .action_outcome(Outcome::NotStarted, left.code()),
         }
         tracing::info!(
             parent: self.span,
@@ -159,10 +144,10 @@ impl Drop for Detachable<'_> {
     }
 }
 
-impl std::fmt::Debug for Running {
+impl std::fmt::Debug for Detachable<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Running")
-            .field("departure", &self.departure)
+        f.debug_struct("Detachable")
+            .field("progress", &self.progress)
             .finish_non_exhaustive()
     }
 }
@@ -175,13 +160,13 @@ fn fault() -> Failure {
 }
 
 /// Says in the log what the caller no longer hears.
-fn report(span: &Span, result: &Result<Accepted, Failure>) {
-    let outcome = graph::outcome(result).as_str();
+fn report(span: &Span, result: &Result<Done, Failure>) {
+    let outcome = outcome(result).as_str();
     match result {
-        Ok(accepted) => tracing::info!(
+        Ok(done) => tracing::info!(
             parent: span,
             outcome,
-            graph_request_id = accepted.graph_request_id,
+            graph_request_id = done.graph_request_id,
             "an action was answered after its caller had left"
         ),
         Err(failure) => tracing::warn!(
@@ -216,6 +201,7 @@ mod tests {
         tasks: TaskTracker,
         span: Span,
         place: Place,
+        progress: Progress,
     }
 
     impl Counted {
@@ -232,17 +218,17 @@ mod tests {
                 tasks: TaskTracker::new(),
                 span: Span::none(),
                 place: Place::new(slot),
+                progress: Progress::default(),
             }
         }
 
         fn detachable(
             &self,
-            departure: &Departure,
-            future: impl Future<Output = Result<Accepted, Failure>> + Send + 'static,
+            work: impl Future<Output = Result<Done, Failure>> + Send + 'static,
         ) -> Detachable<'_> {
             Detachable::new(
-                future,
-                departure.clone(),
+                work,
+                &self.progress,
                 &self.tasks,
                 &self.metrics,
                 &self.span,
@@ -283,13 +269,13 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_leaves_while_it_is_dropped_counts_as_unknown() {
         let counted = Counted::new();
-        let departure = Departure::default();
+        let departure = counted.progress.begin();
         let body = LeavesLate(departure.body());
-        let attempt = counted.detachable(&departure, async move {
+        let work = counted.detachable(async move {
             let _body = body;
             std::future::pending().await
         });
-        drop(attempt);
+        drop(work);
         assert_eq!(departure.state(), Departed::Yes);
         assert_eq!(counted.outcomes(), ["UNKNOWN 1"]);
     }
@@ -297,10 +283,8 @@ mod tests {
     #[tokio::test]
     async fn a_panic_after_the_caller_has_left_counts_as_unknown() {
         let counted = Counted::new();
-        let departure = Departure::default();
-        departure.body().is_end_stream();
-        let attempt = counted.detachable(&departure, async { panic!("a bug") });
-        drop(attempt);
+        counted.progress.begin().body().is_end_stream();
+        drop(counted.detachable(async { panic!("a bug") }));
         counted.tasks.close();
         counted.tasks.wait().await;
         assert_eq!(counted.outcomes(), ["UNKNOWN 1"]);
@@ -310,13 +294,12 @@ mod tests {
     async fn a_panic_before_the_caller_has_left_is_for_the_server_to_count() {
         let counted = Counted::new();
         for leaves in [false, true] {
-            let departure = Departure::default();
-            let body = departure.body();
+            let body = counted.progress.begin().body();
             if leaves {
                 body.is_end_stream();
             }
-            let attempt = counted.detachable(&departure, async { panic!("a bug") });
-            assert!(AssertUnwindSafe(attempt).catch_unwind().await.is_err());
+            let work = counted.detachable(async { panic!("a bug") });
+            assert!(AssertUnwindSafe(work).catch_unwind().await.is_err());
         }
         assert!(counted.tasks.is_empty());
         assert!(counted.outcomes().is_empty());

@@ -16,6 +16,25 @@ impl CredentialsMode {
     ];
 }
 
+/// What to do about an unknown outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReconciliationMode {
+    /// Nothing.
+    Off,
+    /// Read the task.
+    Observe,
+    /// Read the task, and send the POST once more if nothing was started.
+    Resend,
+}
+
+impl ReconciliationMode {
+    pub(super) const CHOICES: &[(&str, Self)] = &[
+        ("off", Self::Off),
+        ("observe", Self::Observe),
+        ("resend", Self::Resend),
+    ];
+}
+
 /// Form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {

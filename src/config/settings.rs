@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::LazyLock, time::Duration};
 
 use super::{
-    choice::{CredentialsMode, LogFormat},
+    choice::{CredentialsMode, LogFormat, ReconciliationMode},
     form::{
         DAY, Form, HOUR, MS, choice, duration, flag, graph_url, log_filter, loopback_address,
         optional, path,
@@ -154,6 +154,33 @@ settings! {
         /// Speak HTTP/2 without negotiation. Only for a plain-http `graph.url`, where
         /// there is no TLS to negotiate it.
         http2_prior_knowledge: bool = "false", flag();
+    }
+
+    /// When a POST is sent again for the same call. Only what was certainly not started is.
+    retry: Retry {
+        /// POSTs for one call at most, one that finds no connection included; 1 turns
+        /// retries off.
+        max_attempts: u32 = "3", whole(1, 10);
+        /// Longest wait before the second attempt; it doubles with each further one. The
+        /// wait is a random part of this, on top of what Graph asks for by `Retry-After`.
+        initial_backoff: Duration = "200ms", duration(MS, HOUR);
+        /// The wait does not grow beyond this, unless Graph asks for more.
+        max_backoff: Duration = "5s", duration(MS, HOUR);
+        /// Retry budget of the whole process (`maxTokens` of gRFC A6): a failed attempt
+        /// takes a token, a success gives a tenth back, and while half of them are gone
+        /// nothing is sent again.
+        max_tokens: u32 = "100", whole(1, 1000);
+    }
+
+    /// What happens when nobody knows whether a POST has started the action.
+    reconciliation: Reconciliation {
+        /// `off` answers UNKNOWN; `observe` reads the task and answers what it shows;
+        /// `resend` does the same, and sends the POST once more where the task shows that
+        /// nothing was started.
+        mode: ReconciliationMode = "resend", choice(ReconciliationMode::CHOICES);
+        /// Time for one reading. A POST that is not answered this long before the call's
+        /// deadline (a quarter of the whole time at most) is checked beside it.
+        timeout: Duration = "2s", duration(MS, HOUR);
     }
 
     /// As whom the gateway calls Graph.

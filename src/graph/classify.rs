@@ -84,7 +84,7 @@ fn is_tracking_object(body: &[u8]) -> bool {
     serde_json::from_slice::<Value>(body).is_ok_and(|json| json["error"].is_null())
 }
 
-fn failure(kind: Kind, reply: &Reply<'_>, error: ErrorBody) -> Failure {
+pub(super) fn failure(kind: Kind, reply: &Reply<'_>, error: ErrorBody) -> Failure {
     let message = match &error.message {
         Some(said) => format!("{}: {said}", headline(kind)),
         None => format!("{} (HTTP {})", headline(kind), reply.status.as_u16()),
@@ -108,7 +108,7 @@ fn failure(kind: Kind, reply: &Reply<'_>, error: ErrorBody) -> Failure {
     failure
 }
 
-fn request_id(headers: &HeaderMap) -> Option<String> {
+pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
     text::identifier(headers.get(REQUEST_ID)?.to_str().ok()?, MAX_ID_BYTES)
 }
 

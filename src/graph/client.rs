@@ -1,42 +1,32 @@
-//! One attempt: one POST on the wire, and what became of it.
+//! The one shared client: one request on the wire, and what became of it.
 
 use std::{sync::Arc, time::Duration};
 
-use http::{
-    HeaderValue, Method,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH},
-};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::{Body, Certificate, Client, Request, Url, redirect, retry};
+use reqwest::{Certificate, Client, Request, Url, redirect, retry};
 use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
 use super::{
-    Accepted,
+    Accepted, Seen,
+    classify::classify,
     departure::Departure,
     exchange::Exchange,
-    span::{AttemptSpan, AttemptTelemetry},
+    request,
+    span::{Operation, RequestTelemetry},
+    task::read_task,
 };
 use crate::{
     authorization::Authorization,
     command::Command,
-    failure::{Failure, Kind},
+    failure::Failure,
     telemetry::{Metrics, Propagator},
 };
 
 const USER_AGENT: &str = concat!("incidentgate/", env!("CARGO_PKG_VERSION"));
-const CLIENT_REQUEST_ID: &str = "client-request-id";
 /// A dead connection is found by HTTP/2 pings within half a minute, idle or not, and
 /// not by a call that would end without knowing its outcome.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// RFC 3986's unreserved characters; everything else is encoded, so that an id is
-/// one path segment whatever it holds.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 /// How to reach Graph.
 #[derive(Debug, Clone)]
@@ -63,10 +53,12 @@ pub struct GraphClient(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     http: Client,
+    /// Keeps no connection, so that each request makes one of its own.
+    unpooled: Client,
     /// Graph's root with its version, parsed once.
     root: Url,
     attempt_timeout: Duration,
-    telemetry: AttemptTelemetry,
+    telemetry: RequestTelemetry,
 }
 
 /// What one attempt needs.
@@ -78,10 +70,25 @@ pub struct Attempt {
     pub authorization: Authorization,
     /// 1 for the first.
     pub number: u32,
+    /// Whether it must not use a connection that is open already.
+    pub on_new_connection: bool,
     /// Tells whoever holds a clone how far the request got.
     pub departure: Departure,
     /// The span of the call.
     pub parent: Span,
+}
+
+/// What a look at the task needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Look<'a> {
+    /// The task and the client-request-id.
+    pub command: &'a Command,
+    /// What Graph is shown.
+    pub authorization: &'a Authorization,
+    /// The most time for it.
+    pub timeout: Duration,
+    /// The span of the call.
+    pub parent: &'a Span,
 }
 
 /// Why no client could be built.
@@ -112,10 +119,12 @@ impl GraphClient {
         let root = Url::parse(&options.url).map_err(|_| BuildError::Url)?;
         let address = root.host_str().ok_or(BuildError::Url)?;
         let port = root.port_or_known_default().ok_or(BuildError::Url)?;
+        let plaintext = root.scheme() == "http";
         Ok(Self(Arc::new(Shared {
+            http: http_client(&options, plaintext, true)?,
+            unpooled: http_client(&options, plaintext, false)?,
             attempt_timeout: options.attempt_timeout,
-            telemetry: AttemptTelemetry::new(&options.url, address, port, propagator, metrics),
-            http: http_client(options, root.scheme() == "http")?,
+            telemetry: RequestTelemetry::new(&options.url, address, port, propagator, metrics),
             root,
         })))
     }
@@ -126,19 +135,50 @@ impl GraphClient {
     /// request has left, nobody learns its outcome. Ask `departure` first.
     pub async fn attempt(self, attempt: Attempt) -> Result<Accepted, Failure> {
         let shared = &*self.0;
-        let span = shared.telemetry.start(&attempt.parent, attempt.number - 1);
+        let Attempt {
+            command,
+            authorization,
+            departure,
+            ..
+        } = &attempt;
+        let operation = Operation::Execute {
+            resend_count: attempt.number - 1,
+        };
+        let span = shared.telemetry.start(&attempt.parent, operation);
         let until = Instant::now() + shared.attempt_timeout;
-        let mut exchange = match shared.request(&attempt, &span) {
-            Ok(request) => match timeout_at(until, shared.http.execute(request)).await {
-                Ok(Ok(response)) => Exchange::read(response, &attempt.authorization, until).await,
-                Ok(Err(error)) => Exchange::broken(&attempt.departure, Some(error)),
-                Err(_) => Exchange::broken(&attempt.departure, None),
+        let http = if attempt.on_new_connection {
+            &shared.unpooled
+        } else {
+            &shared.http
+        };
+        let request = request::execute(&shared.root, command, authorization, departure, &span);
+        let mut exchange = match request {
+            Ok(request) => match timeout_at(until, http.execute(request)).await {
+                Ok(Ok(response)) => Exchange::read(response, authorization, until, classify).await,
+                Ok(Err(error)) => Exchange::broken(departure, Some(error)),
+                Err(_) => Exchange::broken(departure, None),
             },
             Err(failure) => Exchange::unsent(failure),
         };
         if let Err(failure) = &mut exchange.result {
-            failure.client_request_id = Some(attempt.command.client_request_id.as_str().to_owned());
+            failure.client_request_id = Some(command.client_request_id.as_str().to_owned());
         }
+        span.end(&exchange);
+        exchange.result
+    }
+
+    /// Reads the task, to see whether its action has been started. Cancel-safe: a
+    /// reading changes nothing.
+    ///
+    /// An error says why nothing was seen; its outcome says nothing about the action.
+    pub async fn look(&self, look: Look<'_>) -> Result<Seen, Failure> {
+        let shared = &*self.0;
+        let span = shared.telemetry.start(look.parent, Operation::Read);
+        let until = Instant::now() + look.timeout;
+        let exchange = match request::read(&shared.root, look.command, look.authorization, &span) {
+            Ok(request) => shared.read(request, look.authorization, until).await,
+            Err(failure) => Exchange::unsent(failure),
+        };
         span.end(&exchange);
         exchange.result
     }
@@ -147,41 +187,26 @@ impl GraphClient {
 // === impl Shared ===
 
 impl Shared {
-    fn request(&self, attempt: &Attempt, span: &AttemptSpan<'_>) -> Result<Request, Failure> {
-        // Cannot fail for a GUID; were that check ever lost, nothing is sent.
-        let Ok(client_request_id) =
-            HeaderValue::from_str(attempt.command.client_request_id.as_str())
-        else {
-            return Err(Failure::new(
-                Kind::GatewayFault,
-                "the gateway could not build the request to Graph",
-            ));
-        };
-        let url = action_url(&self.root, attempt.command.task_id.as_str());
-        let mut request = Request::new(Method::POST, url);
-        let headers = request.headers_mut();
-        headers.insert(AUTHORIZATION, attempt.authorization.header().clone());
-        headers.insert(CLIENT_REQUEST_ID, client_request_id);
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        span.inject(headers);
-        *request.body_mut() = Some(Body::wrap(attempt.departure.body()));
-        Ok(request)
+    async fn read(
+        &self,
+        request: Request,
+        authorization: &Authorization,
+        until: Instant,
+    ) -> Exchange<Seen> {
+        match timeout_at(until, self.http.execute(request)).await {
+            Ok(Ok(response)) => Exchange::read(response, authorization, until, read_task).await,
+            Ok(Err(error)) => Exchange::unread(Some(error)),
+            Err(_) => Exchange::unread(None),
+        }
     }
 }
 
-/// Where the action of the task `id` is. Only the path is parsed for each call.
-fn action_url(root: &Url, id: &str) -> Url {
-    let id = utf8_percent_encode(id, SEGMENT);
-    let version = root.path().trim_end_matches('/');
-    let mut url = root.clone();
-    url.set_path(&format!(
-        "{version}/security/incidentTasks/{id}/executeResponseAction"
-    ));
-    url
-}
-
-fn http_client(options: GraphOptions, plaintext: bool) -> Result<Client, BuildError> {
+/// `pooled`: whether connections are kept and shared.
+fn http_client(
+    options: &GraphOptions,
+    plaintext: bool,
+    pooled: bool,
+) -> Result<Client, BuildError> {
     let mut builder = Client::builder()
         .user_agent(USER_AGENT)
         .connect_timeout(options.connect_timeout)
@@ -202,40 +227,16 @@ fn http_client(options: GraphOptions, plaintext: bool) -> Result<Client, BuildEr
     if options.http2_prior_knowledge {
         builder = builder.http2_prior_knowledge();
     }
-    if let Some(pem) = options.extra_roots {
+    if !pooled {
+        builder = builder.pool_max_idle_per_host(0);
+    }
+    if let Some(pem) = &options.extra_roots {
         // Text without any PEM block is a bundle of none for the parser.
-        let certificates = Certificate::from_pem_bundle(&pem)
+        let certificates = Certificate::from_pem_bundle(pem)
             .ok()
             .filter(|certificates| !certificates.is_empty())
             .ok_or(BuildError::ExtraRoots)?;
         builder = builder.tls_certs_merge(certificates);
     }
     builder.build().map_err(BuildError::Client)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_is_one_path_segment_whatever_it_holds() {
-        for (id, segment) in [
-            ("213213", "213213"),
-            ("a/b?c#d", "a%2Fb%3Fc%23d"),
-            ("%2e%2e", "%252e%252e"),
-            (" ü'(x)=1", "%20%C3%BC%27%28x%29%3D1"),
-            ("...", "..."),
-            ("a\\b", "a%5Cb"),
-        ] {
-            for (root, version) in [("http://h/beta", "/beta"), ("http://h", "")] {
-                let url = action_url(&Url::parse(root).unwrap(), id);
-                assert_eq!(
-                    url.as_str(),
-                    format!(
-                        "http://h{version}/security/incidentTasks/{segment}/executeResponseAction"
-                    )
-                );
-            }
-        }
-    }
 }

@@ -1,15 +1,15 @@
-//! What one attempt came to: an answer, or why there is none.
+//! What one request came to: an answer, or why there is none.
 
 use std::time::SystemTime;
 
 use http::{StatusCode, Version};
+use opentelemetry::KeyValue;
 use reqwest::Response;
 use tokio::time::Instant;
 
 use super::{
-    Accepted,
     body::{self, CappedBody},
-    classify::{Reply, classify},
+    classify::Reply,
     departure::{Departed, Departure},
     echo,
 };
@@ -19,19 +19,47 @@ use crate::{
     telemetry::names,
 };
 
-/// The end of one attempt, for the call and for its telemetry.
+/// The end of one request, for the call and for its telemetry.
 #[derive(Debug)]
-pub(super) struct Exchange {
-    pub(super) result: Result<Accepted, Failure>,
+pub(super) struct Exchange<T> {
+    pub(super) result: Result<T, Failure>,
     /// The HTTP version of the answer, if one came.
     pub(super) version: Option<Version>,
     /// Why there is no answer, or none that is Graph's: one of the `ERROR_` names.
     pub(super) error_type: Option<&'static str>,
 }
 
+/// What telemetry asks of a good answer.
+pub(super) trait Answer: Sized {
+    /// Its HTTP status.
+    fn status(&self) -> u16;
+
+    /// Graph's `request-id`.
+    fn graph_request_id(&self) -> Option<&str>;
+
+    /// What the request has brought to light, as an attribute of its span.
+    fn finding(result: &Result<Self, Failure>) -> Option<KeyValue>;
+}
+
 // === impl Exchange ===
 
-impl Exchange {
+impl<T: Answer> Exchange<T> {
+    /// The HTTP status, if an answer came.
+    pub(super) fn status(&self) -> Option<u16> {
+        match &self.result {
+            Ok(answer) => Some(answer.status()),
+            Err(failure) => failure.reply.as_ref().map(|reply| reply.status),
+        }
+    }
+
+    /// Graph's `request-id`, if an answer brought one.
+    pub(super) fn graph_request_id(&self) -> Option<&str> {
+        match &self.result {
+            Ok(answer) => answer.graph_request_id(),
+            Err(failure) => failure.reply.as_ref()?.request_id.as_deref(),
+        }
+    }
+
     /// The request could not even be built.
     pub(super) fn unsent(failure: Failure) -> Self {
         Self {
@@ -41,7 +69,7 @@ impl Exchange {
         }
     }
 
-    /// No answer came. `error` is missing when the attempt's time was up.
+    /// No answer came. `error` is missing when the request's time was up.
     pub(super) fn broken(departure: &Departure, error: Option<reqwest::Error>) -> Self {
         let timed_out = error.as_ref().is_none_or(reqwest::Error::is_timeout);
         let (kind, message, error_type) = match (departure.state(), timed_out) {
@@ -78,11 +106,31 @@ impl Exchange {
         }
     }
 
-    /// Reads the answer until its end or `until`, and classifies it without the token.
+    /// No answer came to a request that only reads.
+    pub(super) fn unread(error: Option<reqwest::Error>) -> Self {
+        let timed_out = error.as_ref().is_none_or(reqwest::Error::is_timeout);
+        let mut failure = Failure::new(Kind::ResponseLost, "Graph did not show the task");
+        if let Some(error) = error {
+            failure = failure.because(error.without_url());
+        }
+        Self {
+            result: Err(failure),
+            version: None,
+            error_type: Some(if timed_out {
+                names::ERROR_TIMEOUT
+            } else {
+                names::ERROR_RESPONSE_LOST
+            }),
+        }
+    }
+
+    /// Reads the answer until its end or `until`, and has it interpreted without the
+    /// token.
     pub(super) async fn read(
         mut response: Response,
         authorization: &Authorization,
         until: Instant,
+        interpret: impl FnOnce(&Reply<'_>) -> Result<T, Failure>,
     ) -> Self {
         let status = response.status();
         let version = response.version();
@@ -94,7 +142,7 @@ impl Exchange {
             body::read(response, until).await
         };
         let scrubbed = echo::removed_from_body(&bytes, authorization.token());
-        let result = classify(&Reply {
+        let result = interpret(&Reply {
             status,
             headers: &headers,
             body: scrubbed.as_deref().unwrap_or(&bytes),

@@ -1,4 +1,4 @@
-//! The client span and the metric of one attempt, as the OpenTelemetry semantic
+//! The client span and the metric of one request, as the OpenTelemetry semantic
 //! conventions for HTTP clients ask: one CLIENT span per request on the wire.
 
 use std::sync::Arc;
@@ -12,37 +12,91 @@ use tokio::time::Instant;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::exchange::Exchange;
+use super::exchange::{Answer, Exchange};
 use crate::telemetry::{ClientRequest, Metrics, Propagator, Upstream, names};
 
-/// The route of the action below the Graph root; it is part of the span's name.
-pub(super) const URL_TEMPLATE: &str =
-    "/security/incidentTasks/{incidentTaskId}/executeResponseAction";
+/// The routes below the Graph root; they are part of the spans' names.
+const EXECUTE_TEMPLATE: &str = "/security/incidentTasks/{incidentTaskId}/executeResponseAction";
+const READ_TEMPLATE: &str = "/security/incidentTasks/{incidentTaskId}";
 
-/// What the telemetry of every attempt has in common.
+/// Which request of Graph's API it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    /// Start the action; `resend_count` earlier POSTs were made for the same call.
+    Execute { resend_count: u32 },
+    /// Read the task.
+    Read,
+}
+
+/// What the telemetry of every request has in common.
 #[derive(Debug)]
-pub(super) struct AttemptTelemetry {
+pub(super) struct RequestTelemetry {
     upstream: Upstream,
-    /// The URL with the template in place of the id: ids stay out of spans.
-    url_full: Arc<str>,
+    /// The URLs with the template in place of the id: ids stay out of spans.
+    execute_url: Arc<str>,
+    read_url: Arc<str>,
     propagator: Propagator,
     metrics: Metrics,
 }
 
-/// One attempt under observation, from before it is sent to its end.
+/// One request under observation, from before it is sent to its end. Dropped
+/// before [`RequestSpan::end`], it counts as cancelled.
 #[derive(Debug)]
-pub(super) struct AttemptSpan<'a> {
-    telemetry: &'a AttemptTelemetry,
+pub(super) struct RequestSpan<'a> {
+    telemetry: &'a RequestTelemetry,
+    operation: Operation,
     /// The same span as `tracing` knows it; it lives as long as this.
     _span: Span,
     /// Looked up once, and written to in batches, and only if it is sampled.
     context: Context,
     started: Instant,
+    ended: bool,
 }
 
-// === impl AttemptTelemetry ===
+// === impl Operation ===
 
-impl AttemptTelemetry {
+impl Operation {
+    fn method(self) -> &'static str {
+        match self {
+            Self::Execute { .. } => "POST",
+            Self::Read => "GET",
+        }
+    }
+
+    fn template(self) -> &'static str {
+        match self {
+            Self::Execute { .. } => EXECUTE_TEMPLATE,
+            Self::Read => READ_TEMPLATE,
+        }
+    }
+
+    fn resend_count(self) -> Option<i64> {
+        match self {
+            Self::Execute { resend_count } if resend_count > 0 => Some(resend_count.into()),
+            Self::Execute { .. } | Self::Read => None,
+        }
+    }
+
+    /// A span's name is part of its static metadata, hence one macro for each.
+    fn span(self, parent: &Span) -> Span {
+        match self {
+            Self::Execute { .. } => tracing::info_span!(
+                parent: parent,
+                "POST /security/incidentTasks/{incidentTaskId}/executeResponseAction",
+                otel.kind = "client",
+            ),
+            Self::Read => tracing::info_span!(
+                parent: parent,
+                "GET /security/incidentTasks/{incidentTaskId}",
+                otel.kind = "client",
+            ),
+        }
+    }
+}
+
+// === impl RequestTelemetry ===
+
+impl RequestTelemetry {
     /// `url` is the root of Graph; `address` and `port` are its host's.
     pub(super) fn new(
         url: &str,
@@ -53,42 +107,44 @@ impl AttemptTelemetry {
     ) -> Self {
         Self {
             upstream: Upstream::new(address, port),
-            url_full: Arc::from(format!("{url}{URL_TEMPLATE}")),
+            execute_url: Arc::from(format!("{url}{EXECUTE_TEMPLATE}")),
+            read_url: Arc::from(format!("{url}{READ_TEMPLATE}")),
             propagator,
             metrics,
         }
     }
 
-    /// Starts the span of one attempt as a child of `parent`.
-    pub(super) fn start(&self, parent: &Span, resend_count: u32) -> AttemptSpan<'_> {
-        let span = tracing::info_span!(
-            parent: parent,
-            "POST /security/incidentTasks/{incidentTaskId}/executeResponseAction",
-            otel.kind = "client",
-        );
+    /// Starts the span of one request as a child of `parent`.
+    pub(super) fn start(&self, parent: &Span, operation: Operation) -> RequestSpan<'_> {
+        let span = operation.span(parent);
         let context = span.context();
         if context.span().is_recording() {
             context
                 .span()
-                .set_attributes(self.request_attributes(resend_count));
+                .set_attributes(self.request_attributes(operation));
         }
-        AttemptSpan {
+        RequestSpan {
             telemetry: self,
+            operation,
             _span: span,
             context,
             started: Instant::now(),
+            ended: false,
         }
     }
 
-    /// What is known of an attempt when it begins. As fields of the `tracing` span it
+    /// What is known of a request when it begins. As fields of the `tracing` span it
     /// would be copied into strings for every call, sampled or not.
-    fn request_attributes(&self, resend_count: u32) -> impl Iterator<Item = KeyValue> {
-        let url_full = Value::from(Arc::clone(&self.url_full));
-        let resent = (resend_count > 0).then(|| i64::from(resend_count));
+    fn request_attributes(&self, operation: Operation) -> impl Iterator<Item = KeyValue> {
+        let url_full = match operation {
+            Operation::Execute { .. } => &self.execute_url,
+            Operation::Read => &self.read_url,
+        };
+        let resent = operation.resend_count();
         [
-            KeyValue::new(names::HTTP_REQUEST_METHOD, "POST"),
-            KeyValue::new(names::URL_FULL, url_full),
-            KeyValue::new(names::URL_TEMPLATE, URL_TEMPLATE),
+            KeyValue::new(names::HTTP_REQUEST_METHOD, operation.method()),
+            KeyValue::new(names::URL_FULL, Value::from(Arc::clone(url_full))),
+            KeyValue::new(names::URL_TEMPLATE, operation.template()),
             KeyValue::new(names::SERVER_ADDRESS, self.upstream.address()),
             KeyValue::new(names::SERVER_PORT, self.upstream.port()),
         ]
@@ -97,58 +153,71 @@ impl AttemptTelemetry {
     }
 }
 
-// === impl AttemptSpan ===
+// === impl RequestSpan ===
 
-impl AttemptSpan<'_> {
+impl RequestSpan<'_> {
     /// Puts the trace context into the request's headers.
     pub(super) fn inject(&self, headers: &mut HeaderMap) {
         self.telemetry.propagator.inject(&self.context, headers);
     }
 
     /// Ends the span and records the metric.
-    pub(super) fn end(self, exchange: &Exchange) {
-        let reply = match &exchange.result {
-            Ok(accepted) => Some((accepted.status, accepted.graph_request_id.as_ref())),
-            Err(failure) => failure
-                .reply
-                .as_ref()
-                .map(|reply| (reply.status, reply.request_id.as_ref())),
-        };
-        let status = reply.map(|(status, _)| status);
+    pub(super) fn end<T: Answer>(mut self, exchange: &Exchange<T>) {
+        let status = exchange.status();
         let version = exchange.version.map(protocol_version);
+        self.settle(status, version, exchange.error_type, || {
+            let graph_request_id = exchange.graph_request_id().map(str::to_owned);
+            [
+                T::finding(&exchange.result),
+                graph_request_id.map(|id| KeyValue::new(names::GRAPH_REQUEST_ID, id)),
+            ]
+        });
+    }
+
+    fn settle(
+        &mut self,
+        status: Option<u16>,
+        version: Option<&'static str>,
+        error_type: Option<&'static str>,
+        further: impl FnOnce() -> [Option<KeyValue>; 2],
+    ) {
+        self.ended = true;
         let span = self.context.span();
         if span.is_recording() {
-            let outcome = super::outcome(&exchange.result);
-            let graph_request_id = reply.and_then(|(_, id)| id.cloned());
-            let error_type = exchange
-                .error_type
+            let error_type = error_type
                 .map(Into::into)
                 .or_else(|| names::error_type_of_status(status?));
             if error_type.is_some() {
                 span.set_status(Status::error(""));
             }
             let attributes = [
-                Some(KeyValue::new(names::ACTION_OUTCOME, outcome.as_str())),
                 status.map(|status| {
                     KeyValue::new(names::HTTP_RESPONSE_STATUS_CODE, i64::from(status))
                 }),
-                graph_request_id.map(|id| KeyValue::new(names::GRAPH_REQUEST_ID, id)),
                 version.map(|version| KeyValue::new(names::NETWORK_PROTOCOL_VERSION, version)),
                 error_type.map(|error_type| KeyValue::new(names::ERROR_TYPE, error_type)),
             ];
-            span.set_attributes(attributes.into_iter().flatten());
+            span.set_attributes(attributes.into_iter().chain(further()).flatten());
         }
         span.end();
         self.telemetry.metrics.client_request(
             ClientRequest {
                 upstream: &self.telemetry.upstream,
-                method: "POST",
+                method: self.operation.method(),
                 status,
-                error_type: exchange.error_type,
+                error_type,
                 protocol_version: version,
             },
             self.started.elapsed(),
         );
+    }
+}
+
+impl Drop for RequestSpan<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.settle(None, None, Some(names::ERROR_CANCELLED), || [None, None]);
+        }
     }
 }
 

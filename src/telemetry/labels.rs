@@ -42,6 +42,53 @@ impl From<crate::failure::Outcome> for Outcome {
     }
 }
 
+/// Why a POST is sent again for the same call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResendCause {
+    /// Graph throttled the one before.
+    Throttled,
+    /// Graph was not available for it.
+    Unavailable,
+    /// It did not reach Graph.
+    Unreachable,
+    /// Its outcome was unknown, and the task showed that nothing had been started.
+    NotStarted,
+}
+
+impl ResendCause {
+    /// The stable label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::Unreachable => "unreachable",
+            Self::NotStarted => "not_started",
+        }
+    }
+}
+
+/// What a look at the task showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reconciled {
+    /// The action has been started.
+    Started,
+    /// It has not, as yet.
+    NotStarted,
+    /// Nothing: the task could not be read.
+    Unseen,
+}
+
+impl Reconciled {
+    /// The stable label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::NotStarted => "not_started",
+            Self::Unseen => "unseen",
+        }
+    }
+}
+
 /// The attributes of one upstream, made once so that a measurement copies a pointer and a number.
 #[derive(Debug, Clone)]
 pub struct Upstream {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
 
-use super::labels::{Attributes, ClientRequest, Outcome};
+use super::labels::{Attributes, ClientRequest, Outcome, Reconciled, ResendCause};
 use super::names;
 
 /// All instruments of the program. A clone shares them.
@@ -24,6 +24,8 @@ struct Instruments {
     server_call_duration: Histogram<f64>,
     client_request_duration: Histogram<f64>,
     action_outcomes: Counter<u64>,
+    attempt_resends: Counter<u64>,
+    reconciliations: Counter<u64>,
     calls_in_flight: UpDownCounter<i64>,
     calls_detached: UpDownCounter<i64>,
 }
@@ -67,6 +69,16 @@ impl Metrics {
                     names::ACTION_OUTCOMES,
                     names::UNIT_CALL,
                     "Action calls by whether the action was started.",
+                ),
+                attempt_resends: counter(
+                    names::ATTEMPT_RESENDS,
+                    names::UNIT_ATTEMPT,
+                    "POSTs that were sent again for the same call.",
+                ),
+                reconciliations: counter(
+                    names::RECONCILIATIONS,
+                    names::UNIT_READ,
+                    "Looks at the task because the outcome of a POST was not known.",
                 ),
                 calls_in_flight: level(names::CALLS_IN_FLIGHT, "Calls that are being served."),
                 calls_detached: level(
@@ -141,6 +153,18 @@ impl Metrics {
                 KeyValue::new(names::RPC_STATUS_CODE, status_code),
             ],
         );
+    }
+
+    /// A POST is sent again for the same call.
+    pub fn resend(&self, cause: ResendCause) {
+        let cause = KeyValue::new(names::RESEND_CAUSE, cause.as_str());
+        self.instruments.attempt_resends.add(1, &[cause]);
+    }
+
+    /// The task was looked at because the outcome of a POST was not known.
+    pub fn reconciliation(&self, result: Reconciled) {
+        let result = KeyValue::new(names::RECONCILED, result.as_str());
+        self.instruments.reconciliations.add(1, &[result]);
     }
 
     /// Counts a call as in flight until the guard is dropped.

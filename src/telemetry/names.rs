@@ -69,6 +69,12 @@ pub const URL_TEMPLATE: &str = "url.template";
 
 /// Whether the action was started; see [`Outcome`](super::labels::Outcome).
 pub const ACTION_OUTCOME: &str = "incidentgate.action.outcome";
+/// Why a POST was sent again; see [`ResendCause`](super::labels::ResendCause).
+pub const RESEND_CAUSE: &str = "incidentgate.resend.cause";
+/// What a look at the task showed; see [`Reconciled`](super::labels::Reconciled).
+pub const RECONCILED: &str = "incidentgate.reconciliation.result";
+/// Span only: the `actionStatus` of a task that was read.
+pub const ACTION_STATUS: &str = "incidentgate.action.status";
 /// Span only: the `request-id` of Graph's answer.
 pub const GRAPH_REQUEST_ID: &str = "incidentgate.graph.request_id";
 /// Span only: the `client-request-id` that was sent to Graph.
@@ -86,6 +92,8 @@ pub const ERROR_CONNECT: &str = "connect";
 pub const ERROR_TIMEOUT: &str = "timeout";
 /// The connection ended, or the answer was garbled, after the request had left.
 pub const ERROR_RESPONSE_LOST: &str = "response_lost";
+/// Nobody waited for the answer any longer.
+pub const ERROR_CANCELLED: &str = "cancelled";
 /// An answer arrived that is not one of Graph's.
 pub const ERROR_UNEXPECTED_RESPONSE: &str = "unexpected_response";
 
@@ -97,6 +105,10 @@ pub const RPC_SERVER_CALL_DURATION: &str = "rpc.server.call.duration";
 pub const HTTP_CLIENT_REQUEST_DURATION: &str = "http.client.request.duration";
 /// Counter of finished action calls by outcome and status.
 pub const ACTION_OUTCOMES: &str = "incidentgate.action.outcomes";
+/// Counter of POSTs that were sent again for the same call, by cause.
+pub const ATTEMPT_RESENDS: &str = "incidentgate.attempt.resends";
+/// Counter of looks at the task after, or instead of, an answer, by what they showed.
+pub const RECONCILIATIONS: &str = "incidentgate.reconciliations";
 /// Calls that are being served now.
 pub const CALLS_IN_FLIGHT: &str = "incidentgate.calls.in_flight";
 /// Attempts that go on although their caller has left.
@@ -104,6 +116,10 @@ pub const CALLS_DETACHED: &str = "incidentgate.calls.detached";
 
 /// The unit of both histograms.
 pub const UNIT_SECONDS: &str = "s";
+/// The unit of counters of attempts.
+pub const UNIT_ATTEMPT: &str = "{attempt}";
+/// The unit of counters of reads.
+pub const UNIT_READ: &str = "{read}";
 /// The unit of counters of calls.
 pub const UNIT_CALL: &str = "{call}";
 

@@ -54,7 +54,7 @@ async fn a_failed_call_is_one_line_with_its_trace_and_span() {
 
 #[tokio::test]
 async fn an_unknown_outcome_is_a_warning() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::single_attempts().start().await;
     gateway.sandbox.script("213213", [Fault::reset()]);
     gateway.execute("213213").await.unwrap_err();
     let line = gateway.logged("call failed").await;

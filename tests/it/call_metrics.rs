@@ -20,7 +20,7 @@ fn graph(gateway: &Gateway) -> String {
 
 #[tokio::test]
 async fn every_call_and_every_attempt_is_measured_by_closed_words() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::single_attempts().start().await;
     gateway.execute("213213").await.unwrap();
     gateway.execute("213213").await.unwrap_err();
     gateway.execute("").await.unwrap_err();

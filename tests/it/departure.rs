@@ -109,7 +109,7 @@ async fn tells_the_truth(mut gateway: Gateway) {
 }
 
 fn impatient() -> GatewayBuilder {
-    Gateway::builder().with("graph.attempt_timeout", "300ms")
+    Gateway::single_attempts().with("graph.attempt_timeout", "300ms")
 }
 
 #[tokio::test]
@@ -127,7 +127,7 @@ async fn the_truth_is_told_over_http_2() {
 async fn a_refused_connection_starts_nothing_and_may_be_tried_again() {
     let (_taken, addr) = stub::refusing();
     for (scheme, http2) in [("http", "false"), ("http", "true"), ("https", "false")] {
-        let mut gateway = Gateway::builder()
+        let mut gateway = Gateway::single_attempts()
             .with_graph(format!("{scheme}://{addr}/beta"))
             .with("graph.http2_prior_knowledge", http2)
             .start()
@@ -186,7 +186,7 @@ async fn a_connection_that_breaks_is_never_told_as_not_started_once_a_byte_was_h
             }
         })
         .await;
-        let mut gateway = Gateway::builder()
+        let mut gateway = Gateway::single_attempts()
             .with_graph(stub.http_url())
             .with("graph.http2_prior_knowledge", http2)
             .start()
@@ -227,7 +227,10 @@ async fn a_connection_that_graph_has_closed_meanwhile_costs_no_call_and_doubles_
         }
     })
     .await;
-    let mut gateway = Gateway::builder().with_graph(stub.http_url()).start().await;
+    let mut gateway = Gateway::single_attempts()
+        .with_graph(stub.http_url())
+        .start()
+        .await;
     let mut started = 0;
     for call in 1..=CALLS {
         match gateway.execute("213213").await {
@@ -255,7 +258,10 @@ async fn a_kept_connection_that_dies_under_the_second_post_is_told_as_unknown() 
         }
     })
     .await;
-    let mut gateway = Gateway::builder().with_graph(stub.http_url()).start().await;
+    let mut gateway = Gateway::single_attempts()
+        .with_graph(stub.http_url())
+        .start()
+        .await;
     gateway.execute("213213").await.unwrap();
     let lost = answer(&gateway.execute("213213").await.unwrap_err());
     check(&lost, Unknown);

@@ -88,7 +88,7 @@ fn outcome_in_span(gateway: &Gateway) -> String {
 async fn a_post_that_has_left_is_finished_once_and_its_outcome_is_logged() {
     for http2 in ["false", "true"] {
         for leaves in LEAVES {
-            let mut gateway = Gateway::builder()
+            let mut gateway = Gateway::single_attempts()
                 .with("graph.http2_prior_knowledge", http2)
                 .start()
                 .await;
@@ -123,7 +123,7 @@ async fn what_graph_makes_of_a_post_without_a_caller_is_logged_as_it_is() {
         (Fault::reset().committed().held(), "UNKNOWN", "WARN"),
         (Fault::hang().committed().held(), "UNKNOWN", "WARN"),
     ] {
-        let mut gateway = Gateway::builder()
+        let mut gateway = Gateway::single_attempts()
             .with("graph.attempt_timeout", "1s")
             .start()
             .await;
@@ -160,7 +160,7 @@ async fn what_still_waits_for_a_connection_is_never_sent() {
             }
         })
         .await;
-        let mut gateway = Gateway::builder()
+        let mut gateway = Gateway::single_attempts()
             .with_graph(stub.https_url())
             .with("graph.ca_file", ca_file.to_str().unwrap())
             .start()
@@ -181,7 +181,7 @@ async fn what_still_waits_for_a_connection_is_never_sent() {
 
 #[tokio::test]
 async fn an_attempt_without_a_caller_keeps_its_place_until_it_ends() {
-    let mut gateway = Gateway::builder()
+    let mut gateway = Gateway::single_attempts()
         .with("server.max_in_flight", "1")
         .start()
         .await;
@@ -211,7 +211,7 @@ async fn a_caller_who_leaves_before_anything_was_sent_gives_its_place_back() {
         std::future::pending::<()>().await;
     })
     .await;
-    let mut gateway = Gateway::builder()
+    let mut gateway = Gateway::single_attempts()
         .with("server.max_in_flight", "1")
         .with_graph(silent.https_url())
         .start()
@@ -233,7 +233,7 @@ async fn a_caller_who_leaves_before_anything_was_sent_gives_its_place_back() {
 
 #[tokio::test]
 async fn a_caller_who_never_takes_its_answer_keeps_no_place() {
-    let mut gateway = Gateway::builder()
+    let mut gateway = Gateway::single_attempts()
         .with("server.max_in_flight", "1")
         .with("drain.timeout", "300ms")
         .start()
@@ -259,7 +259,7 @@ async fn a_caller_who_never_takes_its_answer_keeps_no_place() {
 
 #[tokio::test]
 async fn an_attempt_without_a_caller_ends_with_its_own_timeout() {
-    let mut gateway = Gateway::builder()
+    let mut gateway = Gateway::single_attempts()
         .with("graph.attempt_timeout", "300ms")
         .start()
         .await;

@@ -74,7 +74,7 @@ async fn plain(does: impl Fn(usize, usize) -> Does + Copy + Send + 'static) -> (
 }
 
 async fn gateway(stub: &Stub) -> Gateway {
-    Gateway::builder()
+    Gateway::single_attempts()
         .with_graph(stub.http_url())
         .with("graph.http2_prior_knowledge", "true")
         .start()
@@ -146,7 +146,7 @@ async fn calls_share_one_connection_and_one_that_breaks_is_replaced() {
 async fn an_idle_connection_is_probed_so_that_no_call_finds_it_dead() {
     let (stub, _) = plain(|_, _| Does::Answer).await;
     let valve = Valve::to(stub.addr).await;
-    let mut gateway = Gateway::builder()
+    let mut gateway = Gateway::single_attempts()
         .with_graph(format!("http://{}/beta", valve.addr))
         .with("graph.http2_prior_knowledge", "true")
         .start()
@@ -190,7 +190,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 async fn a_graph_behind_a_trusted_certificate_is_spoken_to_in_http_2() {
     let authority = Authority::new();
     let (stub, requests) = behind_tls(&authority, "127.0.0.1", &[b"h2", b"http/1.1"]).await;
-    let mut gateway = Gateway::builder()
+    let mut gateway = Gateway::single_attempts()
         .with_graph(stub.https_url())
         .with("graph.ca_file", authority.file().to_str().unwrap())
         .start()
@@ -226,7 +226,7 @@ async fn a_certificate_that_is_not_to_be_trusted_sends_nothing() {
         ("graph.microsoft.com", Some(&ours)),
     ] {
         let (stub, requests) = behind_tls(&ours, name, &[b"h2"]).await;
-        let mut builder = Gateway::builder().with_graph(stub.https_url());
+        let mut builder = Gateway::single_attempts().with_graph(stub.https_url());
         if let Some(authority) = trusted {
             builder = builder.with("graph.ca_file", authority.file().to_str().unwrap());
         }
@@ -250,7 +250,7 @@ async fn a_listener_without_tls_is_never_sent_a_request() {
         heard.some(&mut stream).await;
     })
     .await;
-    let mut gateway = Gateway::builder()
+    let mut gateway = Gateway::single_attempts()
         .with_graph(stub.https_url())
         .start()
         .await;
@@ -271,7 +271,7 @@ async fn a_graph_that_resets_amid_the_tls_handshake_was_sent_nothing() {
         stub::reset(stream);
     })
     .await;
-    let mut gateway = Gateway::builder()
+    let mut gateway = Gateway::single_attempts()
         .with_graph(stub.https_url())
         .start()
         .await;

@@ -30,6 +30,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
             "credentials",
             "graph",
             "pb",
+            "retry",
             "rpc",
             "server",
             "telemetry",

@@ -112,7 +112,7 @@ async fn an_unknown_outcome_is_an_error_of_both_spans() {
         (Fault::reset().committed(), "GRAPH_RESPONSE_LOST", gone),
         (Fault::reply(502, "<html>"), "HTTP_502", bad_gateway),
     ] {
-        let gateway = Gateway::start().await;
+        let gateway = Gateway::single_attempts().start().await;
         gateway.sandbox.script("213213", [fault]);
         let call = call(&gateway, "213213").await;
         let answer = failed(&call);
@@ -145,7 +145,7 @@ async fn a_graph_that_cannot_be_reached_is_an_error_of_both_spans() {
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let addr = socket.local_addr().unwrap();
     let graph = format!("http://{addr}/beta");
-    let gateway = Gateway::builder().with_graph(&graph).start().await;
+    let gateway = Gateway::single_attempts().with_graph(&graph).start().await;
     let call = call(&gateway, "213213").await;
     let answer = failed(&call);
 
@@ -306,7 +306,7 @@ async fn a_call_whose_caller_left_ends_then_and_its_attempt_when_graph_answers()
 
 #[tokio::test]
 async fn a_deadline_ends_the_call_and_leaves_the_attempt_to_its_own_end() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::single_attempts().start().await;
     gateway.sandbox.script("213213", [Fault::hold()]);
     let headers = [TRACEPARENT, ("grpc-timeout", "1S")];
     let call = RawCall::execute(&gateway, "213213", &headers).await;

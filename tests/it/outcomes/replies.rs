@@ -95,8 +95,11 @@ async fn every_reply_is_told_to_the_caller_as_what_it_is() {
     .collect();
     let mut wrong = Vec::new();
     for (owner, builder) in [
-        (TokenOwner::Caller, Gateway::builder()),
-        (TokenOwner::Gateway, Gateway::builder().with_own_token()),
+        (TokenOwner::Caller, Gateway::single_attempts()),
+        (
+            TokenOwner::Gateway,
+            Gateway::single_attempts().with_own_token(),
+        ),
     ] {
         let mut gateway = builder.start().await;
         for fixture in fixtures.iter().filter(|fixture| fixture.owner == owner) {

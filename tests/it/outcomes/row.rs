@@ -117,11 +117,11 @@ pub(super) fn row(
 
 impl Stage {
     pub(super) async fn set() -> Self {
-        let impatient = Gateway::builder().with("graph.attempt_timeout", "1s");
-        let http2 = Gateway::builder().with("graph.http2_prior_knowledge", "true");
+        let impatient = Gateway::single_attempts().with("graph.attempt_timeout", "1s");
+        let http2 = Gateway::single_attempts().with("graph.http2_prior_knowledge", "true");
         Self {
-            passthrough: Gateway::start().await,
-            own_token: Gateway::builder().with_own_token().start().await,
+            passthrough: Gateway::single_attempts().start().await,
+            own_token: Gateway::single_attempts().with_own_token().start().await,
             impatient: impatient.start().await,
             http2: http2.start().await,
         }
@@ -168,11 +168,11 @@ impl Row {
             }
             Provocation::Overloaded => self.overloaded().await,
             Provocation::Draining => {
-                let gateway = Gateway::start().await;
+                let gateway = Gateway::single_attempts().start().await;
                 self.posting(&gateway, draining::late_call).await
             }
             Provocation::NobodyListens => {
-                let gateway = Gateway::start().await;
+                let gateway = Gateway::single_attempts().start().await;
                 gateway.sandbox.shutdown().await;
                 self.posting(&gateway, plain).await
             }
@@ -180,13 +180,13 @@ impl Row {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let url = format!("https://{}/beta", listener.local_addr().unwrap());
                 let closing = tokio::spawn(async move { while listener.accept().await.is_ok() {} });
-                let gateway = Gateway::builder().with_graph(url).start().await;
+                let gateway = Gateway::single_attempts().with_graph(url).start().await;
                 let seen = self.posting(&gateway, plain).await;
                 closing.abort();
                 seen
             }
             Provocation::UnknownHost => {
-                let gateway = Gateway::builder().with_graph("https://graph.invalid/beta");
+                let gateway = Gateway::single_attempts().with_graph("https://graph.invalid/beta");
                 self.posting(&gateway.start().await, plain).await
             }
         }
@@ -205,7 +205,7 @@ impl Row {
     }
 
     async fn overloaded(&self) -> Seen {
-        let gateway = Gateway::builder().with("server.max_in_flight", "1");
+        let gateway = Gateway::single_attempts().with("server.max_in_flight", "1");
         let gateway = gateway.start().await;
         gateway.sandbox.script("213213", [Fault::hold()]);
         let second = async {

@@ -188,6 +188,14 @@ impl Gateway {
         .with("drain.delay", "0s")
     }
 
+    /// One POST for each call, and whatever comes of it is the answer: for tests of what
+    /// one attempt says.
+    pub(crate) fn single_attempts() -> GatewayBuilder {
+        Self::builder()
+            .with("retry.max_attempts", "1")
+            .with("reconciliation.mode", "off")
+    }
+
     pub(crate) async fn start() -> Self {
         Self::builder().start().await
     }

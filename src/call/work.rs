@@ -1,0 +1,229 @@
+//! The work of one call: POST, look, POST again, until something is certain or
+//! nothing more may be done.
+
+use std::{future::pending, pin::pin, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::Span;
+
+use super::{done::Done, progress::Progress};
+use crate::{
+    authorization::Authorization,
+    command::Command,
+    deadline::Deadline,
+    failure::{Failure, Kind, Outcome},
+    graph::{Attempt, Departed, Departure, GraphClient, Look, Seen},
+    retry::{Budget, Course, Finding, Next, Policy, Reconciliation},
+    telemetry::{Metrics, Reconciled, ResendCause},
+};
+
+/// What the work of every call needs.
+#[derive(Debug)]
+pub(super) struct Tools {
+    pub(super) graph: GraphClient,
+    pub(super) policy: Policy,
+    pub(super) budget: Budget,
+    /// The most time for a look at the task.
+    pub(super) look_timeout: Duration,
+    pub(super) metrics: Metrics,
+}
+
+/// One call's own. It goes on without its caller, but then begins no further POST.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) tools: Arc<Tools>,
+    pub(super) command: Command,
+    pub(super) authorization: Authorization,
+    pub(super) deadline: Deadline,
+    pub(super) span: Span,
+    pub(super) progress: Progress,
+}
+
+/// What the tries of one call have left behind.
+#[derive(Debug, Default)]
+struct Trail {
+    tries: u32,
+    /// The last failure that left the outcome unknown.
+    doubt: Option<Failure>,
+    resent: bool,
+    on_new_connection: bool,
+}
+
+// === impl Work ===
+
+impl Work {
+    /// Until the action is known to be started, or there is nothing more to do.
+    pub(super) async fn run(self) -> Result<Done, Failure> {
+        let mut trail = Trail::default();
+        loop {
+            let failure = match self.attempt(&mut trail).await {
+                Ok(done) => return Ok(done),
+                Err(failure) => failure,
+            };
+            let next = self.decide(Finding::Failed(&failure), &trail);
+            let next = match next {
+                Next::Reconcile => match self.look().await {
+                    Some(seen) if seen.action_status.is_started() => {
+                        return Ok(Done::observed(seen, self.progress.sent()));
+                    }
+                    Some(_) => self.decide(Finding::NotStartedYet, &trail),
+                    None => Next::Stop,
+                },
+                Next::Stop | Next::Wait(_) => next,
+            };
+            let Next::Wait(delay) = next else {
+                return Err(self.settle(trail.verdict(failure)));
+            };
+            sleep(delay).await;
+            // Whoever has left is not to find the action started later.
+            if self.progress.left().is_some() {
+                return Err(self.settle(trail.verdict(failure)));
+            }
+            self.tools.metrics.resend(resend_cause(&failure));
+            trail.turn(&failure);
+        }
+    }
+
+    /// One POST; and a look at the task beside it, should it take too long for a look
+    /// after it.
+    async fn attempt(&self, trail: &mut Trail) -> Result<Done, Failure> {
+        trail.tries += 1;
+        let departure = self.progress.begin();
+        let attempt = self.tools.graph.clone().attempt(Attempt {
+            command: self.command.clone(),
+            authorization: self.authorization.clone(),
+            number: trail.tries,
+            on_new_connection: trail.on_new_connection,
+            departure: departure.clone(),
+            parent: self.span.clone(),
+        });
+        let mut attempt = pin!(attempt);
+        let result = tokio::select! {
+            biased;
+            result = &mut attempt => result,
+            seen = self.seen_started(&departure) => {
+                self.progress.end(true);
+                return Ok(Done::observed(seen, self.progress.sent()));
+            }
+        };
+        let unknown = matches!(&result, Err(failure) if failure.outcome() == Outcome::Unknown);
+        self.progress.end(unknown);
+        match result {
+            Ok(accepted) => {
+                self.tools.budget.succeeded();
+                Ok(Done::accepted(accepted, self.progress.sent()))
+            }
+            Err(failure) => {
+                if unknown || failure.kind.may_be_sent_again() {
+                    self.tools.budget.failed();
+                }
+                if unknown {
+                    trail.doubt = Some(failure.clone());
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    fn decide(&self, finding: Finding<'_>, trail: &Trail) -> Next {
+        let remaining = match self.progress.left() {
+            Some(_) => Duration::ZERO,
+            None => self.deadline.remaining(Instant::now()),
+        };
+        let course = Course {
+            tries: trail.tries,
+            in_doubt: trail.doubt.is_some(),
+            resent: trail.resent,
+            remaining,
+            within_budget: self.tools.budget.allows(),
+        };
+        self.tools.policy.decide(finding, &course, rand::random())
+    }
+
+    /// The task, once it shows near the end of the caller's time that the action has
+    /// been started, although the POST is not answered yet. Else it never ends.
+    async fn seen_started(&self, departure: &Departure) -> Seen {
+        if self.tools.policy.reconciliation != Reconciliation::Off {
+            sleep_until(self.deadline.look_at(self.tools.look_timeout)).await;
+            if departure.state() == Departed::Yes
+                && let Some(seen) = self.look().await
+                && seen.action_status.is_started()
+            {
+                return seen;
+            }
+        }
+        pending().await
+    }
+
+    /// The task as it is now, if Graph shows it in time.
+    async fn look(&self) -> Option<Seen> {
+        let most = self.tools.look_timeout;
+        let timeout = match self.progress.left() {
+            Some(_) => most,
+            None => most.min(self.deadline.remaining(Instant::now())),
+        };
+        let look = Look {
+            command: &self.command,
+            authorization: &self.authorization,
+            timeout,
+            parent: &self.span,
+        };
+        let seen = self.tools.graph.look(look).await;
+        self.tools.metrics.reconciliation(match &seen {
+            Ok(seen) if seen.action_status.is_started() => Reconciled::Started,
+            Ok(_) => Reconciled::NotStarted,
+            Err(_) => Reconciled::Unseen,
+        });
+        match seen {
+            Ok(seen) => Some(seen),
+            Err(failure) => {
+                tracing::info!(
+                    parent: &self.span,
+                    client_request_id = self.command.client_request_id.as_str(),
+                    error = &failure as &dyn std::error::Error,
+                    "the task could not be looked at"
+                );
+                None
+            }
+        }
+    }
+
+    fn settle(&self, mut failure: Failure) -> Failure {
+        failure.attempts = self.progress.sent();
+        failure
+    }
+}
+
+// === impl Trail ===
+
+impl Trail {
+    /// The answer after the last failure. A refusal says nothing about an earlier POST
+    /// that was lost: that doubt stays.
+    fn verdict(&self, last: Failure) -> Failure {
+        match &self.doubt {
+            Some(doubt) if last.outcome() == Outcome::NotStarted => doubt.clone(),
+            _ => last,
+        }
+    }
+
+    /// The POST is sent again after `failure`.
+    fn turn(&mut self, failure: &Failure) {
+        self.resent |= self.doubt.is_some();
+        // "Always make new retry requests over a new HTTP connection" after a 503 (Graph
+        // page "Best practices for working with Microsoft Graph").
+        self.on_new_connection = matches!(failure.kind, Kind::Unavailable | Kind::ServerFault);
+    }
+}
+
+fn resend_cause(failure: &Failure) -> ResendCause {
+    if failure.outcome() == Outcome::Unknown {
+        return ResendCause::NotStarted;
+    }
+    if failure.kind == Kind::Throttled {
+        ResendCause::Throttled
+    } else if failure.kind == Kind::Unavailable {
+        ResendCause::Unavailable
+    } else {
+        ResendCause::Unreachable
+    }
+}
