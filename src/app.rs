@@ -40,7 +40,7 @@ impl App {
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
         let lifecycle = Lifecycle::default();
-        let graph = GraphClient::new(graph_options(config)?, propagator.clone(), metrics.clone())?;
+        let graph = GraphClient::new(&graph_options(config)?, propagator.clone(), metrics.clone())?;
         let calls = Calls::new(
             graph,
             resilience(config),

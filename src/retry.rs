@@ -155,11 +155,13 @@ mod tests {
     fn each_kind_leads_to_one_thing() {
         for kind in Kind::ALL {
             let next = POLICY.decide(Finding::Failed(&failed(kind)), &FIRST, 1.0);
-            let want = match kind {
-                Kind::DeadlineAfterSend | Kind::GatewayFault => Next::Stop,
-                _ if kind.outcome() == Outcome::Unknown => Next::Reconcile,
-                _ if kind.may_be_sent_again() => wait_ms(100),
-                _ => Next::Stop,
+            let is_final = [Kind::DeadlineAfterSend, Kind::GatewayFault].contains(&kind);
+            let want = if kind.outcome() == Outcome::Unknown && !is_final {
+                Next::Reconcile
+            } else if kind.may_be_sent_again() {
+                wait_ms(100)
+            } else {
+                Next::Stop
             };
             assert_eq!(next, want, "{kind:?}");
         }

@@ -112,7 +112,7 @@ pub enum BuildError {
 impl GraphClient {
     /// Sets up the client; connects to nothing yet.
     pub fn new(
-        options: GraphOptions,
+        options: &GraphOptions,
         propagator: Propagator,
         metrics: Metrics,
     ) -> Result<Self, BuildError> {
@@ -121,8 +121,8 @@ impl GraphClient {
         let port = root.port_or_known_default().ok_or(BuildError::Url)?;
         let plaintext = root.scheme() == "http";
         Ok(Self(Arc::new(Shared {
-            http: http_client(&options, plaintext, true)?,
-            unpooled: http_client(&options, plaintext, false)?,
+            http: http_client(options, plaintext, true)?,
+            unpooled: http_client(options, plaintext, false)?,
             attempt_timeout: options.attempt_timeout,
             telemetry: RequestTelemetry::new(&options.url, address, port, propagator, metrics),
             root,
