@@ -48,14 +48,14 @@ impl Claims {
         let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
         let payload: Payload = serde_json::from_slice(&payload).ok()?;
         Some(Self {
-            app: payload.appid.or(payload.azp).and_then(clean),
-            tenant: payload.tid.and_then(clean),
-            object: payload.oid.and_then(clean),
+            app: payload.appid.or(payload.azp).as_deref().and_then(clean),
+            tenant: payload.tid.as_deref().and_then(clean),
+            object: payload.oid.as_deref().and_then(clean),
         })
     }
 }
 
-fn clean(claim: String) -> Option<String> {
+fn clean(claim: &str) -> Option<String> {
     let kept: String = claim
         .chars()
         .filter(|c| !c.is_control())

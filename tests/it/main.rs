@@ -29,4 +29,5 @@ mod spans;
 
 mod storm;
 mod support;
+mod throttle;
 mod trace_context;
