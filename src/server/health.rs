@@ -1,9 +1,10 @@
 //! `grpc.health.v1`: Check, List and Watch, as the protocol and gRFC A90 have
 //! them. It starts `NOT_SERVING`, and every Watch ends with the drain.
 //!
-//! Beside the services there is a detail, [`THROTTLE`]: `NOT_SERVING` while Graph has
-//! asked a credential to wait. It is there to be looked at, and never changes the status
-//! of a service: one credential that waits must not take the others' server away.
+//! Beside the services there is a detail, `incidentgate.graph.throttle`: `NOT_SERVING`
+//! while Graph has asked a credential to wait. It is there to be looked at, and never
+//! changes the status of a service: one credential that waits must not take the others'
+//! server away.
 
 use std::{collections::HashMap, pin::Pin};
 
