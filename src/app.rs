@@ -19,6 +19,7 @@ use crate::{
     rpc::{IncidentTasks, MAX_REQUEST_BYTES},
     server::{self, DrainTimes, Drained, Front, Lifecycle, Limits, Shutdown, health::Health},
     telemetry::{Metrics, Propagator},
+    throttle::Gates,
 };
 
 /// A gateway that is ready to serve: whatever can be wrong with its configuration
@@ -29,6 +30,7 @@ pub struct App {
     health: Health,
     lifecycle: Lifecycle,
     times: DrainTimes,
+    gates: Gates,
 }
 
 impl App {
@@ -48,7 +50,8 @@ impl App {
             lifecycle.ending().clone(),
             metrics.clone(),
         );
-        let health = Health::new(lifecycle.closing().clone());
+        let gates = Gates::new(metrics.clone());
+        let health = Health::new(gates.closed_until(), lifecycle.closing().clone());
         let routes = routes(
             IncidentTasks::new(calls, credentials),
             health.clone(),
@@ -68,7 +71,13 @@ impl App {
                 delay: config.drain.delay,
                 timeout: config.drain.timeout,
             },
+            gates,
         })
+    }
+
+    /// The gates of the credentials that Graph has asked to wait.
+    pub fn gates(&self) -> &Gates {
+        &self.gates
     }
 
     /// Serves on `listener` until `shutdown`, then drains.
@@ -78,6 +87,8 @@ impl App {
             health,
             lifecycle,
             times,
+            // Health hears of their changes until the end.
+            gates: _gates,
         } = self;
         let serving = tokio::spawn(server::serve(listener, Arc::new(front), lifecycle.clone()));
         health.start_serving();

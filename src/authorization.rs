@@ -1,6 +1,10 @@
 //! What Graph is shown to let a call in.
 
+mod claims;
+
 use http::HeaderValue;
+
+pub use claims::Claims;
 
 /// The `authorization` header of one call to Graph, and whose it is. `Debug`
 /// never shows the token.
@@ -42,6 +46,13 @@ impl Authorization {
             .unwrap_or_default()
     }
 
+    /// Whom the token names, **unverified**. Nothing if it is no signed JSON Web Token.
+    ///
+    /// Read from the token at each call; keep it where it is needed twice.
+    pub fn claims(&self) -> Option<Claims> {
+        Claims::read(self.token())
+    }
+
     /// Whose token it is.
     pub fn owner(&self) -> TokenOwner {
         self.owner
@@ -58,6 +69,19 @@ mod tests {
         assert!(!format!("{authorization:?}").contains("s3cret"));
         assert_eq!(authorization.token(), "s3cret");
         assert_eq!(authorization.header(), "Bearer s3cret");
+    }
+
+    #[test]
+    fn claims_are_read_from_the_token_and_debug_does_not_show_them() {
+        // {"appid":"app-1","tid":"tenant-1"}
+        let token = "e30.eyJhcHBpZCI6ImFwcC0xIiwidGlkIjoidGVuYW50LTEifQ.c2ln";
+        let authorization = Authorization::bearer(token, TokenOwner::Caller).unwrap();
+        let claims = authorization.claims().unwrap();
+        assert_eq!(claims.app.as_deref(), Some("app-1"));
+        assert_eq!(claims.tenant.as_deref(), Some("tenant-1"));
+        assert!(!format!("{authorization:?}").contains("app-1"));
+        let opaque = Authorization::bearer("opaque", TokenOwner::Gateway).unwrap();
+        assert_eq!(opaque.claims(), None);
     }
 
     #[test]

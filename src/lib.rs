@@ -15,11 +15,12 @@
 //! | 4 | [`credentials`] | as whom Graph is called |
 //! | 5 | [`rpc`] `validate`, [`command`] | the message becomes a command, or all its faults at once |
 //! | 6 | [`call`] | the spine: attempt, decide, and what happens when the caller leaves |
-//! | 7 | [`graph`] `client`, `departure`, `exchange` | one POST, whether it may have left, and its end |
-//! | 8 | [`graph`] `classify` | what came back is a success or a [`failure`] |
-//! | 9 | [`retry`] | what to do about a failure: a pure decision |
-//! | 10 | [`rpc`] `status`, `table` | a failure becomes a rich status within a byte budget |
-//! | 11 | [`server`] `reply` | an unknown outcome is encoded so that no mesh replays it |
+//! | 7 | [`throttle`] | has Graph asked this credential to wait? |
+//! | 8 | [`graph`] `client`, `departure`, `exchange` | one POST, whether it may have left, and its end |
+//! | 9 | [`graph`] `classify` | what came back is a success or a [`failure`] |
+//! | 10 | [`retry`] | what to do about a failure: a pure decision |
+//! | 11 | [`rpc`] `status`, `table` | a failure becomes a rich status within a byte budget |
+//! | 12 | [`server`] `reply` | an unknown outcome is encoded so that no mesh replays it |
 //!
 //! Around it: [`config`] is validated before a port is opened, [`app`] builds
 //! everything, [`cli`] has the commands, [`telemetry`] the names, spans, metrics and
@@ -44,6 +45,7 @@ pub mod rpc;
 pub mod sandbox;
 pub mod server;
 pub mod telemetry;
+pub mod throttle;
 
 /// The generated types of `proto/`.
 pub mod pb {

@@ -21,6 +21,8 @@ pub struct Metrics {
 
 #[derive(Debug)]
 struct Instruments {
+    /// For what is asked at each export; the other instruments are told.
+    meter: Meter,
     server_call_duration: Histogram<f64>,
     client_request_duration: Histogram<f64>,
     action_outcomes: Counter<u64>,
@@ -28,6 +30,7 @@ struct Instruments {
     reconciliations: Counter<u64>,
     calls_in_flight: UpDownCounter<i64>,
     calls_detached: UpDownCounter<i64>,
+    throttle_refused: Counter<u64>,
 }
 
 impl Metrics {
@@ -85,6 +88,12 @@ impl Metrics {
                     names::CALLS_DETACHED,
                     "Attempts that go on after their caller left.",
                 ),
+                throttle_refused: counter(
+                    names::THROTTLE_REFUSED,
+                    names::UNIT_CALL,
+                    "Calls that were refused because Graph asked their credential to wait.",
+                ),
+                meter: meter.clone(),
             }),
         }
     }
@@ -181,6 +190,26 @@ impl Metrics {
     pub fn call_detached(&self) -> LevelGuard {
         LevelGuard::raise(self.instruments.calls_detached.clone(), None)
     }
+
+    /// A call was refused because Graph has asked its credential to wait.
+    pub fn call_throttled(&self) {
+        self.instruments.throttle_refused.add(1, &[]);
+    }
+
+    /// From now on each export asks how many credentials Graph has asked to wait.
+    ///
+    /// `count` is kept as long as the exporter lives, and is called on its thread.
+    pub fn observe_closed_gates(&self, count: impl Fn() -> usize + Send + Sync + 'static) {
+        self.instruments
+            .meter
+            .i64_observable_up_down_counter(names::THROTTLE_CLOSED)
+            .with_unit(names::UNIT_CREDENTIAL)
+            .with_description("Credentials that Graph has asked to wait.")
+            .with_callback(move |observer| {
+                observer.observe(i64::try_from(count()).unwrap_or(i64::MAX), &[]);
+            })
+            .build();
+    }
 }
 
 /// One unit of an up-down counter; dropping it takes the unit back, on every path out of a call.
@@ -205,6 +234,8 @@ impl Drop for LevelGuard {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use opentelemetry::metrics::MeterProvider as _;
     use opentelemetry_sdk::metrics::data::{
         AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics,
@@ -369,6 +400,27 @@ mod tests {
                 "incidentgate.action.outcomes {call} {incidentgate.action.outcome=ALREADY_STARTED,rpc.status_code=ALREADY_EXISTS} 1",
             ]
         );
+    }
+
+    #[test]
+    fn the_gates_are_counted_at_each_export() {
+        let measured = measured();
+        let closed = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&closed);
+        let count = move || counted.load(Ordering::Relaxed);
+        measured.metrics.observe_closed_gates(count);
+        for now in [0, 2, 1] {
+            closed.store(now, Ordering::Relaxed);
+            assert_eq!(
+                points(&measured),
+                [format!(
+                    "incidentgate.throttle.closed {{credential}} {{}} {now}"
+                )]
+            );
+        }
+        measured.metrics.call_throttled();
+        let refused = "incidentgate.throttle.refused {call} {} 1".to_owned();
+        assert!(points(&measured).contains(&refused));
     }
 
     #[test]

@@ -113,6 +113,10 @@ pub const RECONCILIATIONS: &str = "incidentgate.reconciliations";
 pub const CALLS_IN_FLIGHT: &str = "incidentgate.calls.in_flight";
 /// Attempts that go on although their caller has left.
 pub const CALLS_DETACHED: &str = "incidentgate.calls.detached";
+/// Credentials that Graph has asked to wait and that wait now.
+pub const THROTTLE_CLOSED: &str = "incidentgate.throttle.closed";
+/// Counter of calls that were refused because their credential waits.
+pub const THROTTLE_REFUSED: &str = "incidentgate.throttle.refused";
 
 /// The unit of both histograms.
 pub const UNIT_SECONDS: &str = "s";
@@ -122,6 +126,8 @@ pub const UNIT_ATTEMPT: &str = "{attempt}";
 pub const UNIT_READ: &str = "{read}";
 /// The unit of counters of calls.
 pub const UNIT_CALL: &str = "{call}";
+/// The unit of a count of credentials.
+pub const UNIT_CREDENTIAL: &str = "{credential}";
 
 /// The histogram boundaries that the conventions give for both durations; the SDK's own
 /// defaults are meant for milliseconds and would put every call into the first two

@@ -12,6 +12,9 @@ use crate::support::{Gateway, RawCall, boundaries, points, request, within};
 
 const SERVER: &str = "rpc.method=incidentgate.v1.IncidentTaskService/ExecuteResponseAction";
 
+/// There from the start, before anything is throttled.
+const NONE_THROTTLED: &str = "incidentgate.throttle.closed {credential} {} 0";
+
 /// What `http.client.request.duration` says of Graph.
 fn graph(gateway: &Gateway) -> String {
     let port = gateway.sandbox.addr().port();
@@ -56,6 +59,7 @@ async fn every_call_and_every_attempt_is_measured_by_closed_words() {
         ),
         format!("{outcomes} {{incidentgate.action.outcome=UNKNOWN,rpc.status_code=UNKNOWN}} 1"),
         format!("incidentgate.calls.in_flight {{call}} {{{SERVER}}} 0"),
+        NONE_THROTTLED.to_owned(),
     ];
     expected.sort();
     assert_eq!(points(&metrics), expected);
@@ -85,7 +89,10 @@ async fn an_attempt_without_its_caller_counts_as_detached_until_it_ends() {
     let calling = tokio::spawn(async { calling.await.map(drop) });
     within(gateway.sandbox.wait_for_posts("213213", 1)).await;
     let in_flight = format!("incidentgate.calls.in_flight {{call}} {{{SERVER}}}");
-    assert_eq!(points(&gateway.metrics()), [format!("{in_flight} 1")]);
+    assert_eq!(
+        points(&gateway.metrics()),
+        [format!("{in_flight} 1"), NONE_THROTTLED.to_owned()]
+    );
 
     calling.abort();
     let spans = gateway.wait_for_spans(1).await;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::support::source::{Source, crate_sources, read, rust_files};
 
 /// Which module may use which others; only the order of the rows is free.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     ("main", &["cli"]),
     ("lib", &[]),
     (
@@ -34,6 +34,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
             "rpc",
             "server",
             "telemetry",
+            "throttle",
         ],
     ),
     ("server", &["deadline", "failure", "pb", "rpc", "telemetry"]),
@@ -60,6 +61,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
             "graph",
             "retry",
             "telemetry",
+            "throttle",
         ],
     ),
     (
@@ -68,6 +70,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ),
     ("credentials", &["authorization", "failure"]),
     ("retry", &["failure"]),
+    ("throttle", &["authorization", "telemetry"]),
     ("telemetry", &["failure"]),
     ("config", &[]),
     ("sandbox", &[]),

@@ -31,4 +31,5 @@ mod spans;
 
 mod storm;
 mod support;
+mod throttle;
 mod trace_context;

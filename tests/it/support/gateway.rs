@@ -19,6 +19,7 @@ use incidentgate::{
     sandbox::{Options, Sandbox},
     server::{Drained, Shutdown},
     telemetry::{self, LogFormat, LogOptions, Metrics, Propagator},
+    throttle::Gates,
 };
 use opentelemetry::{metrics::MeterProvider as _, trace::TracerProvider as _};
 use opentelemetry_sdk::{
@@ -55,6 +56,7 @@ pub(crate) struct Gateway {
     pub(crate) addr: SocketAddr,
     pub(crate) sandbox: Sandbox,
     pub(crate) shutdown: Shutdown,
+    pub(crate) gates: Gates,
     running: Option<JoinHandle<anyhow::Result<Drained>>>,
     tracers: SdkTracerProvider,
     spans: SpanKeeper,
@@ -156,11 +158,13 @@ impl GatewayBuilder {
             Metrics::new(&meters.meter("incidentgate")),
         )
         .unwrap();
+        let gates = app.gates().clone();
         let running = tokio::spawn(app.run(listener, shutdown.clone()));
         Gateway {
             addr,
             sandbox,
             shutdown,
+            gates,
             running: Some(running),
             tracers,
             spans,

@@ -1,0 +1,163 @@
+//! Whom a token names, as it says itself.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Deserialize;
+
+/// The longest payload that is read, in base64url characters. Entra puts at most
+/// 200 groups of 36 characters into a token, which is a third of this.
+const MAX_PAYLOAD: usize = 32 * 1024;
+/// The longest claim that is kept, in characters; ids of Entra have 36.
+const MAX_CLAIM: usize = 128;
+
+/// What a token says of itself. **Nothing here is verified**: whoever sends a token
+/// can write what he likes into it, and only Graph refuses a forged one. Each claim
+/// is cut at 128 characters and has no control characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claims {
+    /// The application that asked for the token: `appid` in Entra's tokens of
+    /// version 1, `azp` in version 2.
+    pub app: Option<String>,
+    /// The tenant, `tid`.
+    pub tenant: Option<String>,
+    /// The user or service principal, `oid`.
+    pub object: Option<String>,
+}
+
+/// The claims as a JSON Web Token has them.
+#[derive(Deserialize)]
+struct Payload {
+    appid: Option<String>,
+    azp: Option<String>,
+    tid: Option<String>,
+    oid: Option<String>,
+}
+
+impl Claims {
+    /// Nothing if the token is no signed JSON Web Token, if its payload is too long,
+    /// or if one of the claims is not text.
+    pub(super) fn read(token: &str) -> Option<Self> {
+        let mut parts = token.split('.');
+        let (Some(_header), Some(payload), Some(_signature), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return None;
+        };
+        if payload.len() > MAX_PAYLOAD {
+            return None;
+        }
+        let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
+        let payload: Payload = serde_json::from_slice(&payload).ok()?;
+        Some(Self {
+            app: payload.appid.or(payload.azp).as_deref().and_then(clean),
+            tenant: payload.tid.as_deref().and_then(clean),
+            object: payload.oid.as_deref().and_then(clean),
+        })
+    }
+}
+
+fn clean(claim: &str) -> Option<String> {
+    let kept: String = claim
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_CLAIM)
+        .collect();
+    (!kept.is_empty()).then_some(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn token(payload: &Value) -> String {
+        format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload.to_string()))
+    }
+
+    fn claims(app: Option<&str>, tenant: Option<&str>, object: Option<&str>) -> Claims {
+        let owned = |claim: Option<&str>| claim.map(str::to_owned);
+        Claims {
+            app: owned(app),
+            tenant: owned(tenant),
+            object: owned(object),
+        }
+    }
+
+    #[test]
+    fn reads_both_versions_of_entras_tokens() {
+        let long = "x".repeat(MAX_CLAIM + 1);
+        for (payload, want) in [
+            (
+                json!({"appid": "a", "tid": "t", "oid": "o", "groups": ["g"]}),
+                claims(Some("a"), Some("t"), Some("o")),
+            ),
+            (
+                json!({"azp": "a", "tid": "t"}),
+                claims(Some("a"), Some("t"), None),
+            ),
+            (
+                json!({"appid": "one", "azp": "two"}),
+                claims(Some("one"), None, None),
+            ),
+            (
+                json!({"appid": "a\r\nb\u{1b}\u{9f}c", "tid": "\n", "oid": ""}),
+                claims(Some("abc"), None, None),
+            ),
+            (
+                json!({"appid": long}),
+                claims(Some(&long[..MAX_CLAIM]), None, None),
+            ),
+            (json!({"appid": null}), claims(None, None, None)),
+            (json!({}), claims(None, None, None)),
+        ] {
+            assert_eq!(Claims::read(&token(&payload)), Some(want), "{payload}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_token_of_entras_has_no_claims() {
+        let body = URL_SAFE_NO_PAD.encode(r#"{"appid":"a"}"#);
+        let twice = URL_SAFE_NO_PAD.encode(r#"{"appid":"a","appid":"b"}"#);
+        let deep = URL_SAFE_NO_PAD.encode(format!(r#"{{"x":{}}}"#, "[".repeat(10_000)));
+        for opaque in [
+            String::new(),
+            "opaque".to_owned(),
+            "..".to_owned(),
+            format!("e30.{body}"),
+            format!("e30.{body}.c2ln.x"),
+            format!("e30.{body}=.c2ln"),
+            format!("e30.{twice}.c2ln"),
+            format!("e30.{deep}.c2ln"),
+            token(&json!({"appid": 7})),
+            token(&json!(["appid"])),
+            token(&json!({"appid": "a", "pad": "x".repeat(MAX_PAYLOAD)})),
+        ] {
+            assert_eq!(Claims::read(&opaque), None, "{opaque:.60}");
+        }
+        // The boundary itself: the longest payload is still read.
+        let empty = json!({"appid": "a", "pad": ""}).to_string().len();
+        let pad = "x".repeat(MAX_PAYLOAD / 4 * 3 - empty);
+        let longest = token(&json!({"appid": "a", "pad": pad}));
+        assert_eq!(Claims::read(&longest), Some(claims(Some("a"), None, None)));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_payload_holds_the_claims_are_short_and_on_one_line(
+            app: String,
+            payload: Vec<u8>,
+        ) {
+            let raw = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload));
+            let named = token(&json!({ "appid": app.repeat(20) }));
+            for token in [raw, named] {
+                let read = Claims::read(&token);
+                let all = read.into_iter().flat_map(|c| [c.app, c.tenant, c.object]);
+                for claim in all.flatten() {
+                    prop_assert!((1..=MAX_CLAIM).contains(&claim.chars().count()));
+                    prop_assert!(!claim.chars().any(char::is_control));
+                }
+            }
+        }
+    }
+}
