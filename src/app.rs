@@ -30,7 +30,6 @@ pub struct App {
     health: Health,
     lifecycle: Lifecycle,
     times: DrainTimes,
-    gates: Gates,
 }
 
 impl App {
@@ -42,16 +41,16 @@ impl App {
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
         let lifecycle = Lifecycle::default();
+        let gates = Gates::new(config.throttle.gate, metrics.clone());
+        let health = Health::new(gates.closed_until(), lifecycle.closing().clone());
         let graph = GraphClient::new(&graph_options(config)?, propagator.clone(), metrics.clone())?;
         let calls = Calls::new(
             graph,
-            resilience(config),
+            resilience(config, gates),
             lifecycle.calls().clone(),
             lifecycle.ending().clone(),
             metrics.clone(),
         );
-        let gates = Gates::new(metrics.clone());
-        let health = Health::new(gates.closed_until(), lifecycle.closing().clone());
         let routes = routes(
             IncidentTasks::new(calls, credentials),
             health.clone(),
@@ -71,13 +70,7 @@ impl App {
                 delay: config.drain.delay,
                 timeout: config.drain.timeout,
             },
-            gates,
         })
-    }
-
-    /// The gates of the credentials that Graph has asked to wait.
-    pub fn gates(&self) -> &Gates {
-        &self.gates
     }
 
     /// Serves on `listener` until `shutdown`, then drains.
@@ -87,8 +80,6 @@ impl App {
             health,
             lifecycle,
             times,
-            // Health hears of their changes until the end.
-            gates: _gates,
         } = self;
         let serving = tokio::spawn(server::serve(listener, Arc::new(front), lifecycle.clone()));
         health.start_serving();
@@ -139,7 +130,7 @@ fn graph_options(config: &Config) -> anyhow::Result<GraphOptions> {
     })
 }
 
-fn resilience(config: &Config) -> Resilience {
+fn resilience(config: &Config, gates: Gates) -> Resilience {
     let retry = &config.retry;
     Resilience {
         policy: Policy {
@@ -153,6 +144,7 @@ fn resilience(config: &Config) -> Resilience {
             },
         },
         budget: Budget::new(retry.max_tokens),
+        gates,
         look_timeout: config.reconciliation.timeout,
     }
 }

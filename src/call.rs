@@ -33,6 +33,7 @@ use crate::{
     graph::{Departed, GraphClient},
     retry::{Budget, Policy},
     telemetry::Metrics,
+    throttle::Gates,
 };
 
 /// Carries commands out.
@@ -50,6 +51,8 @@ pub struct Resilience {
     pub policy: Policy,
     /// How much of that the process as a whole allows.
     pub budget: Budget,
+    /// Who must not go to Graph now.
+    pub gates: Gates,
     /// The most time for a look at the task.
     pub look_timeout: Duration,
 }
@@ -83,6 +86,7 @@ impl Calls {
         let Resilience {
             policy,
             budget,
+            gates,
             look_timeout,
         } = resilience;
         Self {
@@ -90,6 +94,7 @@ impl Calls {
                 graph,
                 policy,
                 budget,
+                gates,
                 look_timeout,
                 metrics,
             }),

@@ -63,8 +63,8 @@ pub enum Passage {
     /// Go now.
     Open,
     /// The gate was opened a short time ago and lets calls through one by one: wait
-    /// this long, at most a second, then go without asking again: asking takes another
-    /// place. This one is the call's own, even if the gate is closed anew meanwhile.
+    /// this long, at most a second, then ask [`Gates::refuse`]; to enter again would take
+    /// another place.
     After(Duration),
     /// Refused. Who comes back after this time, in whole milliseconds, finds the gate
     /// open, unless Graph asks to wait again, and comes at another moment than others;
@@ -81,6 +81,8 @@ struct Shared {
     /// Until when at least one gate is closed.
     closed_until: watch::Sender<Option<Instant>>,
     metrics: Metrics,
+    /// Whether gates are closed at all.
+    enabled: bool,
 }
 
 /// What tells a credential from others.
@@ -93,14 +95,16 @@ enum Identity<'a> {
 // === impl Gates ===
 
 impl Gates {
-    /// No gate is closed yet. How many are is measured from now on.
-    pub fn new(metrics: Metrics) -> Self {
+    /// No gate is closed yet; none ever is unless `enabled`. How many are is measured
+    /// from now on.
+    pub fn new(enabled: bool, metrics: Metrics) -> Self {
         let shared = Arc::new(Shared {
             table: Mutex::new(Table::new(MAX_GATES)),
             held: AtomicUsize::new(0),
             hasher: RandomState::new(),
             closed_until: watch::Sender::new(None),
             metrics,
+            enabled,
         });
         // The metrics outlive the gates, and must not keep them.
         let measured = Arc::downgrade(&shared);
@@ -131,11 +135,22 @@ impl Gates {
         passage
     }
 
+    /// How long a call has to wait that was let through [`Passage::After`] a while, if
+    /// the gate was closed anew in that while.
+    pub fn refuse(&self, authorization: &Authorization, now: Instant) -> Option<Duration> {
+        let key = self.shared.key(authorization);
+        let wait = self.shared.table().refuse(key, now);
+        if wait.is_some() {
+            self.shared.metrics.call_throttled();
+        }
+        wait
+    }
+
     /// Graph asked this credential to wait: `Retry-After` on 429 or 503. At most an
     /// hour counts, no time at all changes nothing, and a gate that is closed for
     /// longer stays so.
     pub fn close(&self, authorization: &Authorization, now: Instant, retry_after: Duration) {
-        if retry_after.is_zero() {
+        if retry_after.is_zero() || !self.shared.enabled {
             return;
         }
         let opens_at = now + retry_after.min(MAX_CLOSED);

@@ -15,6 +15,7 @@ use crate::{
     graph::{Attempt, Departed, Departure, GraphClient, Look, Seen},
     retry::{Budget, Course, Finding, Next, Policy, Reconciliation},
     telemetry::{Metrics, Reconciled, ResendCause},
+    throttle::{Gates, Passage},
 };
 
 /// What the work of every call needs.
@@ -23,6 +24,7 @@ pub(super) struct Tools {
     pub(super) graph: GraphClient,
     pub(super) policy: Policy,
     pub(super) budget: Budget,
+    pub(super) gates: Gates,
     /// The most time for a look at the task.
     pub(super) look_timeout: Duration,
     pub(super) metrics: Metrics,
@@ -54,6 +56,32 @@ struct Trail {
 impl Work {
     /// Until the action is known to be started, or there is nothing more to do.
     pub(super) async fn run(self) -> Result<Done, Failure> {
+        self.pass().await?;
+        self.attempts().await
+    }
+
+    /// Waits for its turn where Graph has asked to wait.
+    async fn pass(&self) -> Result<(), Failure> {
+        let gates = &self.tools.gates;
+        let mut passage = gates.enter(&self.authorization, Instant::now());
+        if let Passage::After(wait) = passage
+            && wait < self.deadline.remaining(Instant::now())
+        {
+            sleep(wait).await;
+            let refused = gates.refuse(&self.authorization, Instant::now());
+            passage = refused.map_or(Passage::Open, Passage::Closed);
+        }
+        match passage {
+            Passage::Open => Ok(()),
+            Passage::After(wait) | Passage::Closed(wait) => Err(Failure::new(
+                Kind::Throttled,
+                "Graph has asked the callers with this credential to wait, and nothing was sent",
+            )
+            .with_retry_after(wait)),
+        }
+    }
+
+    async fn attempts(&self) -> Result<Done, Failure> {
         let mut trail = Trail::default();
         loop {
             let failure = match self.attempt(&mut trail).await {
@@ -75,6 +103,9 @@ impl Work {
                 return Err(self.settle(trail.verdict(failure)));
             };
             sleep(delay).await;
+            if let Err(refusal) = self.pass().await {
+                return Err(self.settle(trail.verdict(refusal)));
+            }
             // Whoever has left is not to find the action started later.
             if self.progress.left().is_some() {
                 return Err(self.settle(trail.verdict(failure)));
@@ -114,6 +145,7 @@ impl Work {
                 Ok(Done::accepted(accepted, self.progress.sent()))
             }
             Err(failure) => {
+                self.heed(&failure);
                 if unknown || failure.kind.may_be_sent_again() {
                     self.tools.budget.failed();
                 }
@@ -122,6 +154,16 @@ impl Work {
                 }
                 Err(failure)
             }
+        }
+    }
+
+    /// Keeps this credential from Graph for as long as Graph asks.
+    fn heed(&self, failure: &Failure) {
+        if let (Kind::Throttled | Kind::Unavailable, Some(delay)) =
+            (failure.kind, failure.named_delay())
+        {
+            let gates = &self.tools.gates;
+            gates.close(&self.authorization, Instant::now(), delay);
         }
     }
 
@@ -177,6 +219,7 @@ impl Work {
         match seen {
             Ok(seen) => Some(seen),
             Err(failure) => {
+                self.heed(&failure);
                 tracing::info!(
                     parent: &self.span,
                     client_request_id = self.command.client_request_id.as_str(),

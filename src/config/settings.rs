@@ -172,6 +172,13 @@ settings! {
         max_tokens: u32 = "100", whole(1, 1000);
     }
 
+    /// What happens when Graph asks to wait.
+    throttle: Throttle {
+        /// Whether Graph's `Retry-After` on 429 and 503 holds back every call with the same
+        /// credential: until then they are refused here, and then let through one by one.
+        gate: bool = "true", flag();
+    }
+
     /// What happens when nobody knows whether a POST has started the action.
     reconciliation: Reconciliation {
         /// `off` answers UNKNOWN; `observe` reads the task and answers what it shows;

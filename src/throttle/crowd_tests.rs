@@ -18,7 +18,7 @@ const WINDOW: Duration = Duration::from_millis(100);
 /// it is told to, until all have gone: how many went to Graph in each tenth of a second
 /// after the opening.
 fn simulate(arrivals: impl IntoIterator<Item = Duration>) -> BTreeMap<u32, u32> {
-    let gates = Gates::new(Metrics::disabled());
+    let gates = Gates::new(true, Metrics::disabled());
     let (token, start) = (opaque("crowd"), Instant::now());
     gates.close(&token, start, CLOSED_FOR);
     let opens_at = start + CLOSED_FOR;

@@ -67,10 +67,15 @@ impl Gate {
         }
     }
 
+    /// While it is closed, how long a refused call waits.
+    pub(super) fn refuse(&mut self, now: Instant) -> Option<Duration> {
+        self.is_closed(now).then(|| self.turn(0, now))
+    }
+
     /// May a call go?
     pub(super) fn enter(&mut self, now: Instant) -> Passage {
-        if self.is_closed(now) {
-            return Passage::Closed(self.turn(0, now));
+        if let Some(wait) = self.refuse(now) {
+            return Passage::Closed(wait);
         }
         let slot = self.next_slot.max(slots_begun(now - self.opens_at));
         let wait = self.time_of(slot).saturating_duration_since(now);

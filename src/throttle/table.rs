@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     ops::Bound,
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -52,6 +53,11 @@ impl Table {
         self.gates
             .get_mut(&key)
             .map_or(Passage::Open, |gate| gate.enter(now))
+    }
+
+    /// While the credential's gate is closed, how long a refused call waits.
+    pub(super) fn refuse(&mut self, key: Key, now: Instant) -> Option<Duration> {
+        self.gates.get_mut(&key)?.refuse(now)
     }
 
     /// Closes a credential's gate until `opens_at` at least, and tells whether it was

@@ -14,7 +14,7 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 
 fn gates() -> Gates {
-    Gates::new(Metrics::disabled())
+    Gates::new(true, Metrics::disabled())
 }
 
 /// A token that says nothing of itself.

@@ -9,6 +9,7 @@ use incidentgate::{
         HealthCheckRequest, HealthListRequest, health_check_response::ServingStatus,
         health_server::Health as _,
     },
+    sandbox::Fault,
     server::health::Health,
     telemetry::Metrics,
     throttle::Gates,
@@ -105,7 +106,7 @@ async fn a_watch_with_a_deadline_ends_with_it() {
 #[tokio::test]
 async fn nothing_serves_before_it_is_ready_or_once_it_stops() {
     let closing = CancellationToken::new();
-    let gates = Gates::new(Metrics::disabled());
+    let gates = Gates::new(true, Metrics::disabled());
     let health = Health::new(gates.closed_until(), closing.clone());
     let status = async |health: &Health, service: &str| {
         let response = health.check(Request::new(check(service))).await.unwrap();
@@ -151,10 +152,9 @@ async fn a_throttled_credential_shows_in_the_detail_and_in_no_service() {
     let mut detail = watch(THROTTLE).await;
     let mut services = [watch("").await, watch(SERVICE).await];
 
-    let hour = Duration::from_secs(3600);
-    gateway
-        .gates
-        .close(&credential("one"), Instant::now(), hour);
+    let throttled = Fault::error(429, "TooManyRequests", "").header("Retry-After", "3600");
+    gateway.sandbox.script("213213", [throttled]);
+    gateway.execute("213213").await.unwrap_err();
     let told = within(detail.next()).await.unwrap().unwrap();
     assert_eq!(told.status(), ServingStatus::NotServing);
     let list = within(health.list(HealthListRequest {})).await.unwrap();
@@ -182,7 +182,7 @@ async fn a_throttled_credential_shows_in_the_detail_and_in_no_service() {
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_of_the_detail_hears_of_the_closing_and_of_the_last_opening() {
-    let gates = Gates::new(Metrics::disabled());
+    let gates = Gates::new(true, Metrics::disabled());
     let health = Health::new(gates.closed_until(), CancellationToken::new());
     let watch = health.watch(Request::new(check(THROTTLE))).await.unwrap();
     let mut watch = watch.into_inner();

@@ -1,13 +1,13 @@
 //! What was not started and passes by itself is sent again, within every limit.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use incidentgate::{
     pb::ExecutionConfirmation,
     sandbox::{Entry, Fault},
 };
 use opentelemetry::trace::SpanKind;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::Instant};
 use tonic::Code;
 
 use crate::support::{Gateway, answer, attributes, points, request, within};

@@ -19,7 +19,6 @@ use incidentgate::{
     sandbox::{Options, Sandbox},
     server::{Drained, Shutdown},
     telemetry::{self, LogFormat, LogOptions, Metrics, Propagator},
-    throttle::Gates,
 };
 use opentelemetry::{metrics::MeterProvider as _, trace::TracerProvider as _};
 use opentelemetry_sdk::{
@@ -56,7 +55,6 @@ pub(crate) struct Gateway {
     pub(crate) addr: SocketAddr,
     pub(crate) sandbox: Sandbox,
     pub(crate) shutdown: Shutdown,
-    pub(crate) gates: Gates,
     running: Option<JoinHandle<anyhow::Result<Drained>>>,
     tracers: SdkTracerProvider,
     spans: SpanKeeper,
@@ -158,13 +156,11 @@ impl GatewayBuilder {
             Metrics::new(&meters.meter("incidentgate")),
         )
         .unwrap();
-        let gates = app.gates().clone();
         let running = tokio::spawn(app.run(listener, shutdown.clone()));
         Gateway {
             addr,
             sandbox,
             shutdown,
-            gates,
             running: Some(running),
             tracers,
             spans,
@@ -198,6 +194,7 @@ impl Gateway {
         Self::builder()
             .with("retry.max_attempts", "1")
             .with("reconciliation.mode", "off")
+            .with("throttle.gate", "false")
     }
 
     pub(crate) async fn start() -> Self {
