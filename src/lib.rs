@@ -15,7 +15,7 @@
 //! | 4 | [`credentials`] | as whom Graph is called |
 //! | 5 | [`rpc`] `validate`, [`command`] | the message becomes a command, or all its faults at once |
 //! | 6 | [`call`] | the spine: attempt, decide, and what happens when the caller leaves |
-//! | 7 | [`graph`] `client`, `departure`, `exchange` | one POST, whether it may have left, and its end |
+//! | 7 | [`graph`] `client`, `departure`, `exchange`, `refusal` | one POST, whether it may have left, and its end |
 //! | 8 | [`graph`] `classify` | what came back is a success or a [`failure`] |
 //! | 9 | [`retry`] | what to do about a failure: a pure decision |
 //! | 10 | [`rpc`] `status`, `table` | a failure becomes a rich status within a byte budget |

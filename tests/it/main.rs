@@ -22,6 +22,7 @@ mod properties;
 mod protocol;
 mod readme;
 mod reflection;
+mod refused;
 mod service;
 mod smoke;
 mod span_addresses;
