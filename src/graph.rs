@@ -14,6 +14,7 @@ mod echo;
 mod error_body;
 mod error_kind;
 mod exchange;
+mod refusal;
 mod request;
 mod retry_after;
 mod span;

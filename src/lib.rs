@@ -16,7 +16,7 @@
 //! | 5 | [`rpc`] `validate`, [`command`] | the message becomes a command, or all its faults at once |
 //! | 6 | [`call`] | the spine: attempt, decide, and what happens when the caller leaves |
 //! | 7 | [`throttle`] | has Graph asked this credential to wait? |
-//! | 8 | [`graph`] `client`, `departure`, `exchange` | one POST, whether it may have left, and its end |
+//! | 8 | [`graph`] `client`, `departure`, `exchange`, `refusal` | one POST, whether it may have left, and its end |
 //! | 9 | [`graph`] `classify` | what came back is a success or a [`failure`] |
 //! | 10 | [`retry`] | what to do about a failure: a pure decision |
 //! | 11 | [`rpc`] `status`, `table` | a failure becomes a rich status within a byte budget |

@@ -7,7 +7,7 @@
 //! One request, file by file: `connection` owns the socket and may cut it, `operation` is
 //! what the request asks for, `serve` takes it through its life, `world` knows the tasks
 //! and what is scripted, `journal` remembers, and `verdict` is Graph's answer in Graph's
-//! dress. `fault` is the vocabulary of misbehaviour, `control` the API below.
+//! dress. `stream` knows what an HTTP/2 connection may give up. `fault` is the vocabulary of misbehaviour, `control` the API below.
 //!
 //! # The control API
 //!
@@ -27,6 +27,9 @@
 //! # A request that waits until it is released, then is answered as usual:
 //! curl -X POST $S/sandbox/tasks/213213/faults -d '[{"hold": true}]'
 //! curl -X POST $S/sandbox/tasks/213213/release
+//! # Over HTTP/2, a refusal that promises that nothing was processed; then a read that shows
+//! # the task as it was before its action was started:
+//! curl -X POST $S/sandbox/tasks/213213/faults -d '[{"do": {"goAway": {"lastStream": "before"}}}, {"on": "read", "do": "staleRead"}]'
 //! # A new task whose action will fail; every field may be left out:
 //! curl -X PUT $S/sandbox/tasks/7 -d '{"actionType": "runAntiVirusScan", "actionStatus": "notStarted", "status": "open", "actionOutcome": "fails"}'
 //! curl $S/sandbox/tasks
@@ -46,6 +49,7 @@ mod operation;
 mod serve;
 mod stamp;
 mod state;
+mod stream;
 mod task;
 mod throttle;
 mod verdict;
@@ -59,6 +63,8 @@ mod control_tests;
 mod fault_tests;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod refusal_tests;
 #[cfg(test)]
 mod tests;
 
@@ -74,6 +80,7 @@ use tokio_util::task::TaskTracker;
 pub use dialect::Dialect;
 pub use fault::{Act, End, Fault, Headers, On, Pace, Reply};
 pub use journal::{Answer, Entry};
+pub use stream::LastStream;
 pub use task::{ActionOutcome, ActionStatus, Status, Task};
 
 use world::World;

@@ -70,7 +70,8 @@ pub enum Kind {
     QuotaExhausted,
     /// 501.
     NotImplemented,
-    /// No connection: DNS, TCP or TLS failed, or the request never left.
+    /// No connection: DNS, TCP or TLS failed, or the request never left; or HTTP/2
+    /// refused it unprocessed.
     Unreachable,
     /// 500.
     InternalError,

@@ -46,6 +46,9 @@ pub(super) async fn read(mut response: reqwest::Response, until: Instant) -> Cap
                     break BodyEnd::TooLong;
                 }
             }
+            // hyper takes a stream that is reset with NO_ERROR for one that has ended; what
+            // is left of the announced length says otherwise.
+            Ok(Ok(None)) if response.content_length().unwrap_or(0) > 0 => break BodyEnd::Lost,
             Ok(Ok(None)) => break BodyEnd::Complete,
             Ok(Err(_)) | Err(_) => break BodyEnd::Lost,
         }

@@ -11,7 +11,7 @@ use super::{
     body::{self, CappedBody},
     classify::Reply,
     departure::{Departed, Departure},
-    echo,
+    echo, refusal,
 };
 use crate::{
     authorization::Authorization,
@@ -72,6 +72,9 @@ impl<T: Answer> Exchange<T> {
     /// No answer came. `error` is missing when the request's time was up.
     pub(super) fn broken(departure: &Departure, error: Option<reqwest::Error>) -> Self {
         let timed_out = error.as_ref().is_none_or(reqwest::Error::is_timeout);
+        let refused = error
+            .as_ref()
+            .is_some_and(|error| refusal::is_refusal(error));
         let (kind, message, error_type) = match (departure.state(), timed_out) {
             (Departed::Never, false) => (
                 Kind::Unreachable,
@@ -82,6 +85,11 @@ impl<T: Answer> Exchange<T> {
                 Kind::Unreachable,
                 "no connection to Graph came about in time, and nothing was sent",
                 names::ERROR_TIMEOUT,
+            ),
+            (Departed::NotYet | Departed::Yes, _) if refused => (
+                Kind::Unreachable,
+                "Graph refused the request over HTTP/2 and promised not to have processed it",
+                names::ERROR_REFUSED_STREAM,
             ),
             (Departed::NotYet | Departed::Yes, false) => (
                 Kind::ResponseLost,

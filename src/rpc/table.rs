@@ -72,7 +72,7 @@ pub const fn row(kind: Kind) -> Row {
         Kind::Unavailable => ("503 with `Retry-After`", Code::Unavailable, Graph, Fixed("GRAPH_UNAVAILABLE"), None),
         Kind::QuotaExhausted => ("507, 509", Code::ResourceExhausted, Graph, FromGraphCode, None),
         Kind::NotImplemented => ("501", Code::Unimplemented, Graph, FromGraphCode, None),
-        Kind::Unreachable => ("no connection to Graph (DNS, TCP, TLS); nothing was sent", Code::Unavailable, Gateway, Fixed("GRAPH_UNREACHABLE"), None),
+        Kind::Unreachable => ("no connection to Graph (DNS, TCP, TLS), so nothing was sent, or HTTP/2 refused the request unprocessed (`REFUSED_STREAM`, GOAWAY)", Code::Unavailable, Gateway, Fixed("GRAPH_UNREACHABLE"), None),
         Kind::InternalError => ("500", Code::Internal, Graph, FromGraphCode, None),
         Kind::ServerFault => ("503 without `Retry-After`, 408, 502, 504, other 5xx, statuses that are not registered", Code::Unknown, Graph, FromGraphCode, None),
         Kind::ResponseLost => ("connection lost, timed out or garbled after the request left", Code::Unknown, Gateway, Fixed("GRAPH_RESPONSE_LOST"), None),

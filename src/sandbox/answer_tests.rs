@@ -1,6 +1,6 @@
 //! The faults that are answers, and which request gets which fault.
 
-use super::fixture::{Caller, Http, ID, error_of, sandbox, scripted, within};
+use super::fixture::{Caller, Http, ID, error_of, json_of, sandbox, scripted, within};
 use super::*;
 
 #[tokio::test]
@@ -167,5 +167,72 @@ async fn a_fault_that_cannot_be_sent_is_loud() {
             body.starts_with("the sandbox cannot send this fault: "),
             "{body}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_read_shows_every_status_of_the_action() {
+    for http in [Http::One, Http::Two] {
+        let sandbox = sandbox(Options::default()).await;
+        let caller = Caller::new(&sandbox, http);
+        for (action_status, name) in [
+            (ActionStatus::NotStarted, "notStarted"),
+            (ActionStatus::InProgress, "inProgress"),
+            (ActionStatus::PartiallyCompleted, "partiallyCompleted"),
+            (ActionStatus::Completed, "completed"),
+            (ActionStatus::Failed, "failed"),
+        ] {
+            sandbox.put_task(Task {
+                action_status,
+                ..Task::new("7")
+            });
+            let response = caller.get("security/incidentTasks/7").await;
+            assert_eq!(response.status(), 200);
+            let task = json_of(response).await;
+            assert_eq!(task["actionStatus"], name, "{http:?} {task}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stale_read_has_not_heard_of_the_start() {
+    for http in [Http::One, Http::Two] {
+        let sandbox = scripted([Fault::stale_read(), Fault::stale_read()]).await;
+        let caller = Caller::new(&sandbox, http);
+        let path = format!("security/incidentTasks/{ID}");
+        let seen = async || {
+            let task = json_of(caller.get(&path).await).await;
+            task["actionStatus"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(seen().await, "notStarted");
+        assert_eq!(caller.execute(ID).await.unwrap().status(), 204);
+        assert_eq!(seen().await, "notStarted");
+        assert_eq!(seen().await, "inProgress");
+        assert_eq!(sandbox.commits(ID), 1);
+
+        sandbox.script("*", [Fault::stale_read(), Fault::stale_read()]);
+        assert_eq!(caller.get("security/incidentTasks/1").await.status(), 404);
+        let refused = caller.client.get(format!("{}/{path}", sandbox.graph_url()));
+        assert_eq!(within(refused.send()).await.unwrap().status(), 401);
+    }
+}
+
+#[tokio::test]
+async fn a_read_breaks_as_an_action_does() {
+    for http in [Http::One, Http::Two] {
+        for fault in [
+            Fault::reset(),
+            Fault::close(),
+            Fault::garbage("?"),
+            Fault::refuse_stream(),
+            Fault::go_away(LastStream::This),
+        ] {
+            let sandbox = scripted([fault.clone().on_read()]).await;
+            let caller = Caller::new(&sandbox, http);
+            assert_eq!(caller.execute(ID).await.unwrap().status(), 204);
+            let url = format!("{}/security/incidentTasks/{ID}", sandbox.graph_url());
+            let read = caller.client.get(url).bearer_auth(sandbox.token());
+            assert!(within(read.send()).await.is_err(), "{http:?} {fault:?}");
+        }
     }
 }

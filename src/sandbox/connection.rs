@@ -5,6 +5,7 @@ use std::io;
 use std::net::Shutdown;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::stream::{LastStream, Streams};
 use super::world::World;
 use super::{control, serve};
 
@@ -80,6 +82,9 @@ pub(super) struct Line {
     /// Connections count up from 1.
     pub(super) id: u64,
     cuts: mpsc::Sender<Cut>,
+    streams: Arc<Streams>,
+    /// The request's own stream; without a meaning over HTTP/1.1, which has no GOAWAY.
+    stream: u32,
 }
 
 impl Line {
@@ -90,23 +95,45 @@ impl Line {
         self.cuts.try_send(cut).ok();
         std::future::pending().await
     }
+
+    /// Says that Graph handles the request from now on. When a GOAWAY has promised that
+    /// it will not, this never returns.
+    pub(super) async fn begin(&self) {
+        if !self.streams.begin(self.stream) {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// The GOAWAY, as a frame, with which the connection is to be closed now.
+    pub(super) fn go_away(&self, last: LastStream, code: u32) -> Vec<u8> {
+        self.streams.go_away(self.stream, last, code)
+    }
 }
 
 async fn run(stream: TcpStream, id: u64, world: Arc<World>) {
     let (cuts, mut cut) = mpsc::channel(1);
-    let line = Line { id, cuts };
+    let streams = Arc::new(Streams::default());
+    let requests = AtomicU32::new(0);
     stream.set_nodelay(true).ok();
     let stream = Arc::new(stream);
 
     let cut = {
         let control = control::router(Arc::clone(&world));
         let service = service_fn(|request: hyper::Request<Incoming>| {
-            let (world, line, control) = (Arc::clone(&world), line.clone(), control.clone());
+            let (world, control) = (Arc::clone(&world), control.clone());
+            let number = requests.fetch_add(1, Ordering::Relaxed) + 1;
+            let line = Line {
+                id,
+                cuts: cuts.clone(),
+                streams: Arc::clone(&streams),
+                stream: Streams::id(number),
+            };
             async move {
                 if request.uri().path().starts_with("/sandbox/") {
-                    control.oneshot(request).await
+                    let Ok(answer) = control.oneshot(request).await;
+                    Ok(answer)
                 } else {
-                    Ok(serve::serve(world, line, request).await)
+                    serve::serve(world, line, request).await
                 }
             }
         });

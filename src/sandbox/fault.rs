@@ -7,6 +7,8 @@ use http::{Response, StatusCode};
 use rand::seq::IndexedRandom;
 use serde::{Deserialize, Serialize};
 
+use super::stream::LastStream;
+
 /// Header names and values; a name may be repeated. In JSON `[["Retry-After", "5"], …]`.
 pub type Headers = Vec<(String, String)>;
 
@@ -23,6 +25,9 @@ pub type Headers = Vec<(String, String)>;
 /// | `{"throttle": {"retryAfter": 2, "extends": true}}` | 429 until the time has passed; `extends`: every request before that adds it again |
 /// | `"reset"` | TCP RST; without `commit` as soon as the head has arrived |
 /// | `"close"` | the connection is closed in good order, without an answer |
+/// | `"refuseStream"` | HTTP/2: this stream is reset with `REFUSED_STREAM`; HTTP/1.1: `"close"` |
+/// | `{"goAway": {"lastStream": "before", "code": 0}}` | HTTP/2: a GOAWAY with that error code, then a close; HTTP/1.1: `"close"`. With `before` the request was not processed and never will be, with `this` it may have been. A stream that was begun is never left out |
+/// | `"staleRead"` | for `"on": "read"`: the task as it was before its action was started here |
 /// | `"hang"` | no answer while the connection lives |
 /// | `{"garbage": "\u0015\u0003"}` | these bytes in place of HTTP, then a close |
 /// | `{"oneOf": [fault, …]}` | one of them, drawn by the seed when it is scripted; the other fields are those of the one drawn |
@@ -97,6 +102,18 @@ pub enum Act {
     Reset,
     /// FIN without an answer.
     Close,
+    /// `RST_STREAM` with `REFUSED_STREAM`.
+    RefuseStream,
+    /// GOAWAY, then FIN.
+    GoAway {
+        /// Which streams may have been processed.
+        last_stream: LastStream,
+        /// The error code; 0 is `NO_ERROR`.
+        #[serde(default)]
+        code: u32,
+    },
+    /// A read that has not heard of the start.
+    StaleRead,
     /// No answer while the connection lives.
     Hang,
     /// These bytes in place of HTTP, then FIN.
@@ -184,7 +201,7 @@ impl Fault {
         self.act == Act::Reset && !self.commit && !self.hold && self.delay.is_zero()
     }
 
-    /// What cannot be sent, said before it has to be.
+    /// What cannot be sent, or would be a lie of the server's, said before it has to be.
     pub(super) fn check(&self) -> Result<(), String> {
         match &self.act {
             Act::Answer { headers } => head(200, headers).map(drop),
@@ -198,7 +215,24 @@ impl Fault {
                 Err("oneOf: nothing to choose from".to_owned())
             }
             Act::OneOf(faults) => faults.iter().try_for_each(Fault::check),
-            Act::Throttle { .. } | Act::Reset | Act::Close | Act::Hang | Act::Garbage(_) => Ok(()),
+            Act::RefuseStream
+            | Act::GoAway {
+                last_stream: LastStream::Before,
+                ..
+            } if self.commit => {
+                Err("commit: a refused request was not processed, so it starts nothing".to_owned())
+            }
+            Act::StaleRead if self.on != On::Read => {
+                Err("staleRead: only for \"on\": \"read\"".to_owned())
+            }
+            Act::Throttle { .. }
+            | Act::Reset
+            | Act::Close
+            | Act::RefuseStream
+            | Act::GoAway { .. }
+            | Act::StaleRead
+            | Act::Hang
+            | Act::Garbage(_) => Ok(()),
         }
     }
 }
@@ -279,6 +313,14 @@ mod tests {
             Fault::error(504, "", "")
         );
         assert_eq!(
+            read(json!({"do": {"goAway": {"lastStream": "this"}}})),
+            Fault::go_away(LastStream::This)
+        );
+        assert_eq!(
+            read(json!({"on": "read", "do": "staleRead"})),
+            Fault::stale_read()
+        );
+        assert_eq!(
             read(json!({"do": {"reply": {"body": "x"}}})),
             Fault::reply(200, "x")
         );
@@ -286,6 +328,7 @@ mod tests {
 
     #[test]
     fn says_what_cannot_be_sent() {
+        const LIE: &str = "commit: a refused request was not processed, so it starts nothing";
         for (fault, want) in [
             (Fault::reply(101, ""), "status: expected 200 to 999"),
             (Fault::error(42, "", ""), "status: expected 200 to 999"),
@@ -298,6 +341,16 @@ mod tests {
                 "headers: failed to parse header value",
             ),
             (Fault::one_of([]), "oneOf: nothing to choose from"),
+            (Fault::refuse_stream().committed(), LIE),
+            (Fault::go_away(LastStream::Before).committed(), LIE),
+            (Fault::one_of([Fault::refuse_stream().committed()]), LIE),
+            (
+                Fault {
+                    on: On::Execute,
+                    ..Fault::stale_read()
+                },
+                "staleRead: only for \"on\": \"read\"",
+            ),
         ] {
             assert_eq!(fault.check(), Err(want.to_owned()));
         }

@@ -58,6 +58,10 @@ pub enum Answer {
     Reset,
     /// The connection was closed without an answer.
     Close,
+    /// Over HTTP/2, with a reset of its stream that says that it was not processed.
+    Refused,
+    /// Over HTTP/2, with a GOAWAY and the end of the connection.
+    GoAway,
     /// Never, while the connection lives.
     Hang,
     /// With bytes that are not HTTP.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::fault::{Act, End, Fault, Headers, On, Pace, Reply};
+use super::stream::LastStream;
 
 impl Fault {
     fn of(act: Act) -> Fault {
@@ -59,6 +60,23 @@ impl Fault {
     /// FIN without an answer.
     pub fn close() -> Fault {
         Fault::of(Act::Close)
+    }
+
+    /// HTTP/2 only: the stream is reset, and the request was not processed.
+    pub fn refuse_stream() -> Fault {
+        Fault::of(Act::RefuseStream)
+    }
+
+    /// HTTP/2 only: a GOAWAY in good order (`NO_ERROR`), then FIN.
+    pub fn go_away(last_stream: LastStream) -> Fault {
+        let code = 0;
+        Fault::of(Act::GoAway { last_stream, code })
+    }
+
+    /// A read that shows the task as it was before its action was started, as one from a
+    /// replica does that lags behind.
+    pub fn stale_read() -> Fault {
+        Fault::of(Act::StaleRead).on_read()
     }
 
     /// No answer while the connection lives.
@@ -172,6 +190,9 @@ impl Fault {
             Act::Throttle { .. }
             | Act::Reset
             | Act::Close
+            | Act::RefuseStream
+            | Act::GoAway { .. }
+            | Act::StaleRead
             | Act::Hang
             | Act::Garbage(_)
             | Act::OneOf(_) => {}
@@ -199,6 +220,10 @@ mod tests {
             Fault::throttle(2, true),
             Fault::reset(),
             Fault::close(),
+            Fault::refuse_stream(),
+            Fault::go_away(LastStream::Before),
+            Fault::go_away(LastStream::This).committed(),
+            Fault::stale_read(),
             Fault::hang(),
             Fault::garbage("\u{15}\u{3}"),
             Fault::truncate(200, 9, "x"),

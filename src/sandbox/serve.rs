@@ -7,8 +7,9 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
+use h2::Reason;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap};
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
@@ -18,7 +19,7 @@ use super::fault::{Act, End, Pace, Reply, head};
 use super::journal::{Answer, Entry, bearer};
 use super::operation::Operation;
 use super::verdict::{Ids, Verdict};
-use super::world::{Received, Ticket, World};
+use super::world::{Arrival, Ticket, World};
 
 /// The documented operations have no body, so anything near this is a mistake.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -26,65 +27,127 @@ const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// that were not sent yet.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// Answers a request, unless its fault is that nobody does.
+/// A request that was received, and all that its answer depends on.
+struct Received {
+    world: Arc<World>,
+    line: Line,
+    ticket: Ticket,
+    ids: Ids,
+    /// What it asks for, or why it cannot be told.
+    operation: Result<Operation, Verdict>,
+    /// Why its caller is not let in.
+    refusal: Option<Verdict>,
+    /// Whether it came over HTTP/2.
+    has_stream: bool,
+}
+
+/// Answers a request, unless its fault is that nobody does. An error is the reset of an
+/// HTTP/2 stream, with its reason.
 pub(super) async fn serve(
     world: Arc<World>,
     line: Line,
     request: Request<Incoming>,
-) -> Response<Body> {
+) -> Result<Response<Body>, h2::Error> {
     let (parts, body) = request.into_parts();
-    let ids = Ids::of(&parts.headers);
     let operation = Operation::parse(&parts.method, parts.uri.path());
-    let refusal = refuse(&world.options, &parts.headers);
     let known = operation.as_ref().ok();
     let entry = Entry::new(&parts, line.id, known.and_then(Operation::task));
-    let Received {
+    let Arrival {
         ticket,
         fault,
         released,
     } = world.receive(entry, known);
-
+    let received = Received {
+        refusal: refuse(&world.options, &parts.headers),
+        ids: Ids::of(&parts.headers),
+        has_stream: parts.version == Version::HTTP_2,
+        operation,
+        ticket,
+        line,
+        world,
+    };
     if !fault.is_reset_at_head() {
         match read(body).await {
-            Ok(length) => ticket.read(length),
-            Err(refusal) => return finish(&ticket, refusal.dress(&ids)),
+            Ok(length) => received.ticket.read(length),
+            Err(refusal) => return Ok(received.finish(refusal)),
         }
     }
-    let judge = || match (&refusal, &operation) {
-        (Some(refusal), _) | (None, Err(refusal)) => refusal.clone(),
-        (None, Ok(operation)) => world.judge(operation, ticket.seq),
-    };
-    let judged = fault.commit.then(judge);
+    if let Err(mistake) = fault.check() {
+        return Ok(finish(&received.ticket, Err(mistake)));
+    }
+    let mut judged = None;
+    if fault.commit {
+        judged = Some(received.judge(World::judge).await);
+    }
     if let Some(released) = released {
         released.await.ok();
     }
     if !fault.delay.is_zero() {
         tokio::time::sleep(fault.delay).await;
     }
-    let verdict = match fault.act {
-        // A choice was drawn when it was scripted, so none arrives here.
-        Act::OneOf(_) => judged.unwrap_or_else(judge),
-        Act::Answer { headers } => judged.unwrap_or_else(judge).with(headers),
-        Act::Error {
-            status,
-            code,
-            message,
-            headers,
-        } => Verdict::error(status, code, message).with(headers),
-        Act::Throttle { retry_after, .. } => {
-            Verdict::error(429, "TooManyRequests", "Please retry again later.")
-                .with([("Retry-After".to_owned(), retry_after.to_string())])
+    received.act(fault.act, judged).await
+}
+
+impl Received {
+    /// What Graph says to it. A GOAWAY that has left it out promised that nobody asks.
+    async fn judge(&self, judge: fn(&World, &Operation, u64) -> Verdict) -> Verdict {
+        self.line.begin().await;
+        match (&self.refusal, &self.operation) {
+            (Some(refusal), _) | (None, Err(refusal)) => refusal.clone(),
+            (None, Ok(operation)) => judge(&self.world, operation, self.ticket.seq),
         }
-        Act::Reply(reply) => return send(reply, ticket),
-        Act::Hang => {
-            ticket.answer(Answer::Hang);
-            return hang(ticket).await;
-        }
-        Act::Reset => return cut(ticket, Answer::Reset, &line, Cut::Reset).await,
-        Act::Close => return cut(ticket, Answer::Close, &line, Cut::Close(Vec::new())).await,
-        Act::Garbage(bytes) => return cut(ticket, Answer::Garbage, &line, Cut::Close(bytes)).await,
-    };
-    finish(&ticket, verdict.dress(&ids))
+    }
+
+    async fn act(self, act: Act, judged: Option<Verdict>) -> Result<Response<Body>, h2::Error> {
+        let verdict = match act {
+            Act::Answer { headers } => match judged {
+                Some(verdict) => verdict.with(headers),
+                None => self.judge(World::judge).await.with(headers),
+            },
+            Act::StaleRead => self.judge(World::judge_stale).await,
+            Act::Error {
+                status,
+                code,
+                message,
+                headers,
+            } => Verdict::error(status, code, message).with(headers),
+            Act::Throttle { retry_after, .. } => {
+                Verdict::error(429, "TooManyRequests", "Please retry again later.")
+                    .with([("Retry-After".to_owned(), retry_after.to_string())])
+            }
+            Act::Reply(reply) => return Ok(send(reply, self.ticket)),
+            Act::Hang => {
+                self.ticket.answer(Answer::Hang);
+                return hang(self.ticket).await;
+            }
+            Act::Reset => return self.cut(Answer::Reset, Cut::Reset).await,
+            Act::Garbage(bytes) => return self.cut(Answer::Garbage, Cut::Close(bytes)).await,
+            Act::RefuseStream if self.has_stream => {
+                self.ticket.answer(Answer::Refused);
+                return Err(Reason::REFUSED_STREAM.into());
+            }
+            Act::GoAway { last_stream, code } if self.has_stream => {
+                let frame = self.line.go_away(last_stream, code);
+                return self.cut(Answer::GoAway, Cut::Close(frame)).await;
+            }
+            // A choice was drawn when it was scripted, so none arrives here.
+            Act::Close | Act::RefuseStream | Act::GoAway { .. } | Act::OneOf(_) => {
+                return self.cut(Answer::Close, Cut::Close(Vec::new())).await;
+            }
+        };
+        Ok(self.finish(verdict))
+    }
+
+    fn finish(&self, verdict: Verdict) -> Response<Body> {
+        finish(&self.ticket, verdict.dress(&self.ids))
+    }
+
+    /// Breaks the connection. The journal knows before the peer does.
+    async fn cut<T>(self, answer: Answer, cut: Cut) -> T {
+        self.ticket.answer(answer);
+        drop(self.ticket);
+        self.line.cut(cut).await
+    }
 }
 
 /// Why the caller is not let in, if so.
@@ -132,13 +195,6 @@ fn misscripted(mistake: &str) -> Response<Body> {
     )));
     *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
     response
-}
-
-/// Breaks the connection. The journal knows before the peer does.
-async fn cut(ticket: Ticket, answer: Answer, line: &Line, cut: Cut) -> Response<Body> {
-    ticket.answer(answer);
-    drop(ticket);
-    line.cut(cut).await
 }
 
 /// Never returns; the ticket is given back when the caller leaves.

@@ -29,7 +29,7 @@ pub(super) struct World {
 }
 
 /// What a request gets on its arrival.
-pub(super) struct Received {
+pub(super) struct Arrival {
     pub(super) ticket: Ticket,
     pub(super) fault: Fault,
     /// Ends when a held request is released.
@@ -57,7 +57,7 @@ impl World {
         self: &Arc<Self>,
         entry: Entry,
         operation: Option<&Operation>,
-    ) -> Received {
+    ) -> Arrival {
         let mut state = self.state();
         let ticket = Ticket {
             world: Arc::clone(self),
@@ -74,7 +74,7 @@ impl World {
             .map(|id| state.hold(id));
         drop(state);
         self.progress.send_replace(());
-        Received {
+        Arrival {
             ticket,
             fault,
             released,
@@ -100,9 +100,7 @@ impl World {
         };
         let task = stored.task.seen(stored.started, now, self.options.step);
         if let Operation::Read(_) = operation {
-            let mut resource = task.resource();
-            resource["@odata.context"] = json!(format!("{CONTEXT}/$entity"));
-            return Verdict::entity(resource);
+            return entity(&task);
         }
         if !task.is_executable() {
             return self.options.dialect.unsupported(&task.action_type);
@@ -117,6 +115,16 @@ impl World {
         drop(state);
         self.progress.send_replace(());
         Verdict::accepted()
+    }
+
+    /// What a read is answered that has not heard of any start; without such a task, what
+    /// it would be answered anyway.
+    pub(super) fn judge_stale(&self, operation: &Operation, seq: u64) -> Verdict {
+        let put = operation.task().and_then(|id| {
+            let state = self.state();
+            state.tasks.get(id).map(|stored| stored.task.clone())
+        });
+        put.map_or_else(|| self.judge(operation, seq), |task| entity(&task))
     }
 
     pub(super) fn put_task(&self, task: Task) {
@@ -195,6 +203,13 @@ impl World {
     pub(super) fn reset(&self) {
         self.state().reset(self.options.seed);
     }
+}
+
+/// The answer to a read.
+fn entity(task: &Task) -> Verdict {
+    let mut resource = task.resource();
+    resource["@odata.context"] = json!(format!("{CONTEXT}/$entity"));
+    Verdict::entity(resource)
 }
 
 /// A request's place in the journal. Whoever holds it is not done with the request.

@@ -90,6 +90,9 @@ pub const OTHER: &str = "_OTHER";
 pub const ERROR_CONNECT: &str = "connect";
 /// The attempt's time was up.
 pub const ERROR_TIMEOUT: &str = "timeout";
+/// HTTP/2: the server promised not to have processed the request, by a reset with
+/// `REFUSED_STREAM` or by a GOAWAY that leaves its stream out (RFC 9113, section 8.7).
+pub const ERROR_REFUSED_STREAM: &str = "refused_stream";
 /// The connection ended, or the answer was garbled, after the request had left.
 pub const ERROR_RESPONSE_LOST: &str = "response_lost";
 /// Nobody waited for the answer any longer.

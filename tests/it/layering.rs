@@ -81,11 +81,12 @@ const MAY_USE: [(&str, &[&str]); 18] = [
 ];
 
 /// Which modules may name a crate. `lib` includes the generated code.
-const OWNERS: [(&str, &[&str]); 4] = [
+const OWNERS: [(&str, &[&str]); 5] = [
     ("tonic", &["rpc", "server", "app", "cli", "lib"]),
     ("tonic_types", &["rpc", "server", "app", "cli"]),
     ("prost", &["rpc", "server", "app", "cli"]),
     ("reqwest", &["graph"]),
+    ("h2", &["graph", "sandbox"]),
 ];
 
 /// A file is one noun.

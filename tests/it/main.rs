@@ -23,12 +23,12 @@ mod protocol;
 mod readme;
 mod reconciliation;
 mod reflection;
+mod refused;
 mod retries;
 mod service;
 mod smoke;
 mod span_addresses;
 mod spans;
-
 mod storm;
 mod support;
 mod throttle;

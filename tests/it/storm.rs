@@ -55,7 +55,7 @@ async fn call(wire: &mut Wire, plan: &Plan) -> Option<RawCall> {
 }
 
 async fn storm(http2: &str, seed: u64) {
-    let mut gateway = Gateway::builder()
+    let mut gateway = Gateway::single_attempts()
         .with("graph.http2_prior_knowledge", http2)
         .with("graph.attempt_timeout", "200ms")
         .with("server.max_in_flight", "16")

@@ -3,6 +3,7 @@
 mod collector;
 mod contract;
 mod details;
+pub(crate) mod frames;
 mod gateway;
 mod observed;
 pub(crate) mod program;
