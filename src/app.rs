@@ -15,7 +15,7 @@ use crate::{
         self, health::health_server::HealthServer,
         incident_task_service_server::IncidentTaskServiceServer,
     },
-    rpc::{IncidentTasks, MAX_REQUEST_BYTES},
+    rpc::{IncidentTasks, MAX_REQUEST_BYTES, PlaceLimits},
     server::{self, DrainTimes, Drained, Front, Lifecycle, Limits, Shutdown, health::Health},
     telemetry::{Metrics, Propagator},
 };
@@ -132,7 +132,11 @@ fn limits(config: &Config) -> Limits {
         max_connections: server.max_connections,
         max_concurrent_streams: server.max_concurrent_streams,
         max_header_list_size: server.max_header_list_size,
-        max_in_flight: server.max_in_flight,
+        places: PlaceLimits {
+            max_in_flight: server.max_in_flight,
+            max_waiting: server.max_waiting,
+            max_wait: server.max_wait,
+        },
         handshake_timeout: server.handshake_timeout,
         idle_timeout: server.idle_timeout,
         max_connection_age: server.max_connection_age,

@@ -6,13 +6,17 @@
 
 mod detachable;
 mod place;
+mod places;
 
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Span;
 
 use self::detachable::Detachable;
-pub use self::place::Place;
+pub use self::{
+    place::Place,
+    places::{PlaceLimits, Places},
+};
 use crate::{
     authorization::Authorization,
     command::Command,

@@ -26,6 +26,8 @@ struct Instruments {
     action_outcomes: Counter<u64>,
     calls_in_flight: UpDownCounter<i64>,
     calls_detached: UpDownCounter<i64>,
+    calls_waiting: UpDownCounter<i64>,
+    calls_without_place: Counter<u64>,
 }
 
 impl Metrics {
@@ -72,6 +74,15 @@ impl Metrics {
                 calls_detached: level(
                     names::CALLS_DETACHED,
                     "Attempts that go on after their caller left.",
+                ),
+                calls_waiting: level(
+                    names::CALLS_WAITING,
+                    "Calls that wait for a place among those in flight.",
+                ),
+                calls_without_place: counter(
+                    names::CALLS_WITHOUT_PLACE,
+                    names::UNIT_CALL,
+                    "Calls that got no place among those in flight, at once or in time.",
                 ),
             }),
         }
@@ -156,6 +167,17 @@ impl Metrics {
     #[must_use = "the attempt counts as detached only while the guard lives"]
     pub fn call_detached(&self) -> LevelGuard {
         LevelGuard::raise(self.instruments.calls_detached.clone(), None)
+    }
+
+    /// Counts a call as waiting for its place until the guard is dropped.
+    #[must_use = "the call counts as waiting only while the guard lives"]
+    pub fn call_waiting(&self) -> LevelGuard {
+        LevelGuard::raise(self.instruments.calls_waiting.clone(), None)
+    }
+
+    /// A call got no place: the queue was full, or its wait or its deadline ended.
+    pub fn call_without_place(&self) {
+        self.instruments.calls_without_place.add(1, &[]);
     }
 }
 
@@ -316,19 +338,22 @@ mod tests {
         let first = metrics.call_in_flight("a.B/C");
         let _second = metrics.call_in_flight("a.B/C");
         let detached = metrics.call_detached();
+        let waiting = metrics.call_waiting();
         assert_eq!(
             points(&measured),
             [
                 "incidentgate.calls.detached {call} {} 1",
                 "incidentgate.calls.in_flight {call} {rpc.method=a.B/C} 2",
+                "incidentgate.calls.waiting {call} {} 1",
             ]
         );
-        drop((first, detached));
+        drop((first, detached, waiting));
         assert_eq!(
             points(&measured),
             [
                 "incidentgate.calls.detached {call} {} 0",
                 "incidentgate.calls.in_flight {call} {rpc.method=a.B/C} 1",
+                "incidentgate.calls.waiting {call} {} 0",
             ]
         );
     }
@@ -339,10 +364,12 @@ mod tests {
         measured
             .metrics
             .action_outcome(Outcome::AlreadyStarted, "ALREADY_EXISTS");
+        measured.metrics.call_without_place();
         assert_eq!(
             points(&measured),
             [
                 "incidentgate.action.outcomes {call} {incidentgate.action.outcome=ALREADY_STARTED,rpc.status_code=ALREADY_EXISTS} 1",
+                "incidentgate.calls.without_place {call} {} 1",
             ]
         );
     }

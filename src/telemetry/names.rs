@@ -102,6 +102,11 @@ pub const CALLS_IN_FLIGHT: &str = "incidentgate.calls.in_flight";
 /// Attempts that go on although their caller has left.
 pub const CALLS_DETACHED: &str = "incidentgate.calls.detached";
 
+/// Calls that wait for a place among those in flight.
+pub const CALLS_WAITING: &str = "incidentgate.calls.waiting";
+/// Counter of calls that got no such place.
+pub const CALLS_WITHOUT_PLACE: &str = "incidentgate.calls.without_place";
+
 /// The unit of both histograms.
 pub const UNIT_SECONDS: &str = "s";
 /// The unit of counters of calls.

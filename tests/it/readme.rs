@@ -223,6 +223,8 @@ fn the_names_of_metrics_are_the_codes() {
         names::ACTION_OUTCOMES,
         names::CALLS_IN_FLIGHT,
         names::CALLS_DETACHED,
+        names::CALLS_WAITING,
+        names::CALLS_WITHOUT_PLACE,
     ] {
         assert!(
             readme.contains(&format!("| `{name}` |")),
