@@ -2,6 +2,7 @@
 
 mod collector;
 mod contract;
+mod crowd;
 mod details;
 mod gateway;
 mod observed;
@@ -18,6 +19,7 @@ use std::{future::Future, time::Duration};
 
 pub(crate) use collector::{Collector, Received};
 pub(crate) use contract::{Contract, block_bytes};
+pub(crate) use crowd::{Crowd, Hanging};
 pub(crate) use details::{Answer, answer};
 pub(crate) use gateway::{Gateway, GatewayBuilder, TOKEN, request};
 pub(crate) use observed::{attributes, boundaries, points};
@@ -26,7 +28,7 @@ pub(crate) use stub::Stub;
 pub(crate) use tls::Authority;
 pub(crate) use tree::{CALLER, TRACE, TRACEPARENT, Tree};
 pub(crate) use valve::Valve;
-pub(crate) use wire::{EXECUTE, Wire, execute_message, head};
+pub(crate) use wire::{EXECUTE, Sent, Wire, execute_message, head};
 
 /// No promise of the gateway takes longer than this in a test.
 const PATIENCE: Duration = Duration::from_secs(20);
