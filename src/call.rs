@@ -7,6 +7,7 @@
 mod detachable;
 mod done;
 mod place;
+mod places;
 mod progress;
 mod work;
 
@@ -24,6 +25,7 @@ use self::{
 pub use self::{
     done::{Confirmation, Done},
     place::Place,
+    places::{PlaceLimits, Places},
 };
 use crate::{
     authorization::Authorization,

@@ -14,7 +14,7 @@
 //! | 3 | [`server`] `grpc_timeout`, [`deadline`] | until when it must be answered |
 //! | 4 | [`credentials`] | as whom Graph is called |
 //! | 5 | [`rpc`] `validate`, [`command`] | the message becomes a command, or all its faults at once |
-//! | 6 | [`call`] | the spine: attempt, decide, and what happens when the caller leaves |
+//! | 6 | [`call`] | the spine: a place, attempt, decide, and what happens when the caller leaves |
 //! | 7 | [`throttle`] | has Graph asked this credential to wait? |
 //! | 8 | [`graph`] `client`, `departure`, `exchange`, `refusal` | one POST, whether it may have left, and its end |
 //! | 9 | [`graph`] `classify` | what came back is a success or a [`failure`] |

@@ -19,7 +19,7 @@ use crate::{
     telemetry::{Outcome, names},
 };
 
-pub use crate::call::Place;
+pub use crate::call::{Place, PlaceLimits, Places};
 
 /// The largest request that is read. A valid one is under 320 bytes; the slack is
 /// for fields that later versions add.
@@ -40,7 +40,7 @@ pub struct CallContext {
     pub deadline: Deadline,
     /// The server span.
     pub span: Span,
-    /// The call's place among those in flight.
+    /// The call's place among those in flight, not taken yet.
     pub place: Place,
 }
 
@@ -83,6 +83,11 @@ impl IncidentTasks {
         let command = command?;
         let client_request_id = command.client_request_id.as_str().to_owned();
         span.set_attribute(names::GRAPH_CLIENT_REQUEST_ID, client_request_id.clone());
+        // Only now: a caller who is slow to send, or has no token, holds no place.
+        if let Err(mut failure) = place.take(deadline).await {
+            failure.client_request_id = Some(client_request_id);
+            return Err(failure);
+        }
         let done = self
             .calls
             .execute(Call {

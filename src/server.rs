@@ -34,6 +34,8 @@ pub use lifecycle::{DrainTimes, Drained, Lifecycle, Shutdown};
 pub use listener::serve;
 pub use method::Method;
 
+use crate::rpc::PlaceLimits;
+
 /// What a peer may use of the server.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -43,8 +45,8 @@ pub struct Limits {
     pub max_concurrent_streams: u32,
     /// The bytes of one request's headers; Entra tokens can be large.
     pub max_header_list_size: u32,
-    /// Action calls at a time on all connections together.
-    pub max_in_flight: usize,
+    /// Action calls at a time on all connections together, and those that wait.
+    pub places: PlaceLimits,
     /// From accept to the end of the HTTP/2 handshake.
     pub handshake_timeout: Duration,
     /// A connection without calls for this long is closed.

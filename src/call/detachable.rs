@@ -182,7 +182,7 @@ fn report(span: &Span, result: &Result<Done, Failure>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::time::Duration;
 
     use http_body::Body as _;
     use opentelemetry::metrics::MeterProvider as _;
@@ -190,9 +190,10 @@ mod tests {
         InMemoryMetricExporter, SdkMeterProvider,
         data::{AggregatedMetrics, MetricData, ResourceMetrics},
     };
-    use tokio::sync::Semaphore;
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::call::{PlaceLimits, Places};
 
     struct Counted {
         exporter: InMemoryMetricExporter,
@@ -210,14 +211,20 @@ mod tests {
             let meters = SdkMeterProvider::builder()
                 .with_periodic_exporter(exporter.clone())
                 .build();
-            let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+            let metrics = Metrics::new(&meters.meter("test"));
+            let limits = PlaceLimits {
+                max_in_flight: 1,
+                max_waiting: 0,
+                max_wait: Duration::ZERO,
+            };
+            let places = Places::new(limits, CancellationToken::new(), metrics.clone());
             Self {
                 exporter,
-                metrics: Metrics::new(&meters.meter("test")),
+                metrics,
                 meters,
                 tasks: TaskTracker::new(),
                 span: Span::none(),
-                place: Place::new(slot),
+                place: Place::new(places),
                 progress: Progress::default(),
             }
         }

@@ -1,32 +1,51 @@
 //! A call's place among the calls in flight.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::places::Places;
+use crate::{deadline::Deadline, failure::Failure};
+
+/// One call's place; it is not taken before [`Place::take`].
+///
 /// Given back with the last clone: an attempt that goes on without its caller keeps
 /// it, so that callers who leave early cannot pile up attempts at a Graph that hangs.
 #[derive(Debug, Clone)]
-pub struct Place(Arc<Taken>);
+pub struct Place(Arc<Claim>);
 
 #[derive(Debug)]
-struct Taken {
+struct Claim {
+    places: Places,
+    taken: OnceLock<OwnedSemaphorePermit>,
     begun: AtomicBool,
-    _permit: OwnedSemaphorePermit,
 }
 
 // === impl Place ===
 
 impl Place {
-    /// The place that `permit` stands for.
-    pub fn new(permit: OwnedSemaphorePermit) -> Self {
-        Self(Arc::new(Taken {
+    /// One of `places`, not taken yet.
+    pub fn new(places: Places) -> Self {
+        Self(Arc::new(Claim {
+            places,
+            taken: OnceLock::new(),
             begun: AtomicBool::new(false),
-            _permit: permit,
         }))
+    }
+
+    /// Takes a place, or waits for one in order of arrival: until the deadline at the
+    /// latest, and only while the gateway is not shutting down. The error says why there
+    /// is none; nothing has been sent then.
+    ///
+    /// Cancel-safe: who stops waiting leaves nothing behind.
+    pub async fn take(&self, deadline: Deadline) -> Result<(), Failure> {
+        let place = self.0.places.take(deadline).await?;
+        // A call has one place, however often it asks.
+        self.0.taken.set(place).ok();
+        Ok(())
     }
 
     /// From now on something may be sent to Graph, and the call answers by its own

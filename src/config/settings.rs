@@ -108,9 +108,15 @@ settings! {
         /// Bytes of request headers that are accepted, counted as HTTP/2 counts them.
         /// Access tokens with many groups are large.
         max_header_list_size: u32 = "65536", whole(4096, 1_048_576);
-        /// Calls in flight at the same time over all connections; further ones are
-        /// refused, not started.
+        /// Calls in flight at the same time over all connections; further ones wait for
+        /// a place, or are refused, not started.
         max_in_flight: usize = "4096", whole(1, 1_000_000);
+        /// Calls that wait for a place at the same time, in order of arrival; further ones
+        /// are refused at once. 0: nobody waits.
+        max_waiting: usize = "1024", whole(0, 1_000_000);
+        /// Longest wait for a place; then the call is refused, not started. Its own
+        /// deadline may end it earlier.
+        max_wait: Duration = "1s", duration(Duration::ZERO, HOUR);
         /// Time for the TLS handshake and the HTTP/2 preface.
         handshake_timeout: Duration = "10s", duration(MS, HOUR);
         /// A connection without calls is closed after this time.

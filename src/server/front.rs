@@ -1,18 +1,15 @@
 //! What happens to a request before and after its service, in this order:
 //!
 //! ```text
-//! is it gRPC -> span -> draining? -> deadline -> limit -> service -> encoding
+//! is it gRPC -> span -> draining? -> deadline -> service -> encoding
 //! ```
 
-use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, pin::pin, time::Duration};
 
 use futures_util::FutureExt as _;
 use http::{Method as HttpMethod, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, sleep_until, timeout_at},
-};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::{Code, Status, body::Body, service::Routes};
 use tower::Service as _;
 
@@ -27,7 +24,7 @@ use super::{
 use crate::{
     deadline::Deadline,
     failure::{Failure, Kind, Outcome},
-    rpc::{CallContext, Place, Succeeded, status},
+    rpc::{CallContext, Place, Places, Succeeded, status},
     telemetry::{Metrics, Propagator},
 };
 
@@ -35,13 +32,14 @@ use crate::{
 /// much later is stuck before its service: a request whose message never ends.
 const STUCK: Duration = Duration::from_millis(100);
 const MESSAGE_LATE: &str = "the deadline passed before the request's message had arrived";
+const NOT_BEGUN: &str = "the deadline passed before the request's message had arrived, or while the call waited for a place";
 
 /// The services and everything in front of them.
 #[derive(Debug)]
 pub struct Front {
     routes: Routes,
     limits: Limits,
-    slots: Arc<Semaphore>,
+    places: Places,
     lifecycle: Lifecycle,
     propagator: Propagator,
     metrics: Metrics,
@@ -56,9 +54,10 @@ impl Front {
         propagator: Propagator,
         metrics: Metrics,
     ) -> Self {
+        let closing = lifecycle.closing().clone();
         Self {
             routes: routes.prepare(),
-            slots: Arc::new(Semaphore::new(limits.max_in_flight)),
+            places: Places::new(limits.places, closing, metrics.clone()),
             limits,
             lifecycle,
             propagator,
@@ -136,8 +135,7 @@ impl Front {
         let deadline = self.deadline(&request)?;
         let mut place = None;
         if method == Method::ExecuteResponseAction {
-            let slot = Arc::clone(&self.slots).try_acquire_owned();
-            let place = place.insert(Place::new(slot.map_err(|_| overloaded())?));
+            let place = place.insert(Place::new(self.places.clone()));
             request.extensions_mut().insert(CallContext {
                 deadline,
                 span: observation.span().clone(),
@@ -152,7 +150,7 @@ impl Front {
             // Where the machine stood still, this alarm can be seen before the call
             // has seen its own; what has been sent by then, only the call knows.
             Err(_elapsed) if place.as_ref().is_some_and(Place::has_begun) => call.await,
-            Err(_elapsed) => return Err(Failure::new(Kind::DeadlineBeforeSend, MESSAGE_LATE)),
+            Err(_elapsed) => return Err(Failure::new(Kind::DeadlineBeforeSend, NOT_BEGUN)),
         };
         let Ok(Ok(response)) = answer else {
             return Err(fault());
@@ -225,13 +223,6 @@ fn draining() -> Failure {
     Failure::new(
         Kind::GatewayDraining,
         "this gateway is shutting down and takes no more calls; send the call again",
-    )
-}
-
-fn overloaded() -> Failure {
-    Failure::new(
-        Kind::GatewayOverloaded,
-        "this gateway is handling as many calls as it may; send the call again later",
     )
 }
 

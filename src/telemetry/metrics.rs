@@ -31,6 +31,8 @@ struct Instruments {
     calls_in_flight: UpDownCounter<i64>,
     calls_detached: UpDownCounter<i64>,
     throttle_refused: Counter<u64>,
+    calls_waiting: UpDownCounter<i64>,
+    calls_without_place: Counter<u64>,
 }
 
 impl Metrics {
@@ -94,6 +96,15 @@ impl Metrics {
                     "Calls that were refused because Graph asked their credential to wait.",
                 ),
                 meter: meter.clone(),
+                calls_waiting: level(
+                    names::CALLS_WAITING,
+                    "Calls that wait for a place among those in flight.",
+                ),
+                calls_without_place: counter(
+                    names::CALLS_WITHOUT_PLACE,
+                    names::UNIT_CALL,
+                    "Calls that got no place among those in flight, at once or in time.",
+                ),
             }),
         }
     }
@@ -209,6 +220,17 @@ impl Metrics {
                 observer.observe(i64::try_from(count()).unwrap_or(i64::MAX), &[]);
             })
             .build();
+    }
+
+    /// Counts a call as waiting for its place until the guard is dropped.
+    #[must_use = "the call counts as waiting only while the guard lives"]
+    pub fn call_waiting(&self) -> LevelGuard {
+        LevelGuard::raise(self.instruments.calls_waiting.clone(), None)
+    }
+
+    /// A call got no place: the queue was full, or its wait or its deadline ended.
+    pub fn call_without_place(&self) {
+        self.instruments.calls_without_place.add(1, &[]);
     }
 }
 
@@ -371,19 +393,22 @@ mod tests {
         let first = metrics.call_in_flight("a.B/C");
         let _second = metrics.call_in_flight("a.B/C");
         let detached = metrics.call_detached();
+        let waiting = metrics.call_waiting();
         assert_eq!(
             points(&measured),
             [
                 "incidentgate.calls.detached {call} {} 1",
                 "incidentgate.calls.in_flight {call} {rpc.method=a.B/C} 2",
+                "incidentgate.calls.waiting {call} {} 1",
             ]
         );
-        drop((first, detached));
+        drop((first, detached, waiting));
         assert_eq!(
             points(&measured),
             [
                 "incidentgate.calls.detached {call} {} 0",
                 "incidentgate.calls.in_flight {call} {rpc.method=a.B/C} 1",
+                "incidentgate.calls.waiting {call} {} 0",
             ]
         );
     }
@@ -394,10 +419,12 @@ mod tests {
         measured
             .metrics
             .action_outcome(Outcome::AlreadyStarted, "ALREADY_EXISTS");
+        measured.metrics.call_without_place();
         assert_eq!(
             points(&measured),
             [
                 "incidentgate.action.outcomes {call} {incidentgate.action.outcome=ALREADY_STARTED,rpc.status_code=ALREADY_EXISTS} 1",
+                "incidentgate.calls.without_place {call} {} 1",
             ]
         );
     }

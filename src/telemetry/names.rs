@@ -121,6 +121,11 @@ pub const THROTTLE_CLOSED: &str = "incidentgate.throttle.closed";
 /// Counter of calls that were refused because their credential waits.
 pub const THROTTLE_REFUSED: &str = "incidentgate.throttle.refused";
 
+/// Calls that wait for a place among those in flight.
+pub const CALLS_WAITING: &str = "incidentgate.calls.waiting";
+/// Counter of calls that got no such place.
+pub const CALLS_WITHOUT_PLACE: &str = "incidentgate.calls.without_place";
+
 /// The unit of both histograms.
 pub const UNIT_SECONDS: &str = "s";
 /// The unit of counters of attempts.

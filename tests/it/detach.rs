@@ -183,6 +183,7 @@ async fn what_still_waits_for_a_connection_is_never_sent() {
 async fn an_attempt_without_a_caller_keeps_its_place_until_it_ends() {
     let mut gateway = Gateway::single_attempts()
         .with("server.max_in_flight", "1")
+        .with("server.max_waiting", "0")
         .start()
         .await;
     for n in 1..=3 {

@@ -225,6 +225,8 @@ fn the_names_of_metrics_are_the_codes() {
         names::CALLS_DETACHED,
         names::THROTTLE_CLOSED,
         names::THROTTLE_REFUSED,
+        names::CALLS_WAITING,
+        names::CALLS_WITHOUT_PLACE,
     ] {
         assert!(
             readme.contains(&format!("| `{name}` |")),

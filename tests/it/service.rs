@@ -9,7 +9,7 @@ use incidentgate::{
         incident_task_service_client::IncidentTaskServiceClient,
         incident_task_service_server::{IncidentTaskService, IncidentTaskServiceServer},
     },
-    rpc::CallContext,
+    rpc::{CallContext, PlaceLimits},
     server::{self, Front, Lifecycle, Limits},
     telemetry::{Metrics, Propagator},
 };
@@ -76,7 +76,11 @@ fn limits() -> Limits {
         max_connections: 1,
         max_concurrent_streams: 1,
         max_header_list_size: 16 * 1024,
-        max_in_flight: 1,
+        places: PlaceLimits {
+            max_in_flight: 1,
+            max_waiting: 0,
+            max_wait: Duration::ZERO,
+        },
         handshake_timeout: long,
         idle_timeout: long,
         max_connection_age: long,

@@ -32,8 +32,8 @@ pub(super) fn rows() -> Vec<Row> {
             "gateway over its limits",
             Kind::GatewayOverloaded,
             Provocation::Overloaded,
-            "RESOURCE_EXHAUSTED | GATEWAY_OVERLOADED (incidentgate) | NOT_STARTED | RetryInfo 1s",
-            REFUSED,
+            "RESOURCE_EXHAUSTED | GATEWAY_OVERLOADED (incidentgate) | NOT_STARTED | RetryInfo 1s to 2s",
+            VALID,
         ),
         row(
             "gateway draining",

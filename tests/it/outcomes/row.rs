@@ -205,8 +205,11 @@ impl Row {
     }
 
     async fn overloaded(&self) -> Seen {
-        let gateway = Gateway::single_attempts().with("server.max_in_flight", "1");
-        let gateway = gateway.start().await;
+        let gateway = Gateway::single_attempts()
+            .with("server.max_in_flight", "1")
+            .with("server.max_waiting", "0")
+            .start()
+            .await;
         gateway.sandbox.script("213213", [Fault::hold()]);
         let second = async {
             gateway.sandbox.wait_for_posts("213213", 1).await;
@@ -218,8 +221,13 @@ impl Row {
             gateway.sandbox.release("213213");
             seen
         };
-        let (first, seen) = within(async { tokio::join!(gateway.execute("213213"), second) }).await;
+        let (first, mut seen) =
+            within(async { tokio::join!(gateway.execute("213213"), second) }).await;
         first.unwrap();
+        let (status, seconds) = seen.status.rsplit_once("RetryInfo ").unwrap();
+        let seconds: f64 = seconds.strip_suffix('s').unwrap().parse().unwrap();
+        assert!((1.0..2.0).contains(&seconds), "{}", seen.status);
+        seen.status = format!("{status}RetryInfo 1s to 2s");
         seen
     }
 

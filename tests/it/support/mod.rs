@@ -2,6 +2,7 @@
 
 mod collector;
 mod contract;
+mod crowd;
 mod details;
 pub(crate) mod frames;
 mod gateway;
@@ -19,6 +20,7 @@ use std::{future::Future, time::Duration};
 
 pub(crate) use collector::{Collector, Received};
 pub(crate) use contract::{Contract, block_bytes};
+pub(crate) use crowd::{Crowd, Hanging};
 pub(crate) use details::{Answer, answer};
 pub(crate) use gateway::{Gateway, GatewayBuilder, TOKEN, request};
 pub(crate) use observed::{attributes, boundaries, points};
@@ -27,7 +29,7 @@ pub(crate) use stub::Stub;
 pub(crate) use tls::Authority;
 pub(crate) use tree::{CALLER, TRACE, TRACEPARENT, Tree};
 pub(crate) use valve::Valve;
-pub(crate) use wire::{EXECUTE, Wire, execute_message, head};
+pub(crate) use wire::{EXECUTE, Sent, Wire, execute_message, head};
 
 /// No promise of the gateway takes longer than this in a test.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -96,6 +96,14 @@ impl Program {
         self.stdout.next(wanted)
     }
 
+    /// The memory that is in use, in KiB (`VmRSS` of proc(5)).
+    pub(crate) fn resident_kib(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let value = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = value.unwrap().trim().strip_suffix(" kB").unwrap();
+        kib.parse().unwrap()
+    }
+
     /// Sends a signal, as in `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
@@ -206,10 +214,15 @@ impl Server {
     /// In front of a stand-alone sandbox, with a drain that does not wait for load
     /// balancers.
     pub(crate) fn before(sandbox: &Simulator) -> Self {
-        let url = format!("http://{}/beta", sandbox.addr);
+        Self::before_graph(&format!("http://{}/beta", sandbox.addr), &[])
+    }
+
+    /// The same in front of any Graph, with variables.
+    pub(crate) fn before_graph(url: &str, variables: &[(&str, &str)]) -> Self {
+        let no_delay = ("INCIDENTGATE_DRAIN__DELAY", "0s");
         Self::start(
-            &["serve", "--listen", "127.0.0.1:0", "--graph-url", &url],
-            &[("INCIDENTGATE_DRAIN__DELAY", "0s")],
+            &["serve", "--listen", "127.0.0.1:0", "--graph-url", url],
+            &[&[no_delay], variables].concat(),
         )
     }
 
