@@ -37,7 +37,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
-pub use self::labels::{ClientRequest, Outcome, Upstream, address_of_host};
+pub use self::labels::{AuditResult, ClientRequest, Outcome, Upstream, address_of_host};
 pub use self::log_options::{LogFormat, LogOptions};
 pub use self::metrics::{LevelGuard, Metrics};
 pub use self::propagation::Propagator;

@@ -75,6 +75,10 @@ pub const GRAPH_REQUEST_ID: &str = "incidentgate.graph.request_id";
 pub const GRAPH_CLIENT_REQUEST_ID: &str = "incidentgate.graph.client_request_id";
 /// The reason of a failure, as it also stands in the status details: `GRAPH_THROTTLED`, ….
 pub const FAILURE_REASON: &str = "incidentgate.failure.reason";
+/// Which of its call's two audit records: `intent` or `outcome`.
+pub const AUDIT_EVENT: &str = "incidentgate.audit.event";
+/// What became of an audit record; see [`AuditResult`](super::labels::AuditResult).
+pub const AUDIT_RESULT: &str = "incidentgate.audit.result";
 
 // === values of error.type that no status gives ===
 
@@ -101,13 +105,19 @@ pub const ACTION_OUTCOMES: &str = "incidentgate.action.outcomes";
 pub const CALLS_IN_FLIGHT: &str = "incidentgate.calls.in_flight";
 /// Attempts that go on although their caller has left.
 pub const CALLS_DETACHED: &str = "incidentgate.calls.detached";
+/// Counter of audit records by what became of them.
+pub const AUDIT_RECORDS: &str = "incidentgate.audit.records";
+/// Histogram of the audit log's batches, fsync included, in seconds.
+pub const AUDIT_COMMIT_DURATION: &str = "incidentgate.audit.commit.duration";
 
-/// The unit of both histograms.
+/// The unit of all histograms.
 pub const UNIT_SECONDS: &str = "s";
 /// The unit of counters of calls.
 pub const UNIT_CALL: &str = "{call}";
+/// The unit of counters of audit records.
+pub const UNIT_RECORD: &str = "{record}";
 
-/// The histogram boundaries that the conventions give for both durations; the SDK's own
+/// The histogram boundaries that the conventions give for durations; the SDK's own
 /// defaults are meant for milliseconds and would put every call into the first two
 /// buckets.
 pub const DURATION_BOUNDARIES: [f64; 14] = [
