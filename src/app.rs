@@ -1,14 +1,15 @@
 //! Everything put together: configuration in, a running server out.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tonic::{codec::CompressionEncoding, service::Routes};
 
 use crate::{
+    audit::{Audit, AuditOptions, Fsync, Medium, OnFailure},
     call::Calls,
-    config::Config,
+    config::{AuditFsync, AuditSink, Config, OnAuditFailure},
     credentials::Credentials,
     graph::{GraphClient, GraphOptions},
     pb::{
@@ -20,6 +21,10 @@ use crate::{
     telemetry::{Metrics, Propagator},
 };
 
+/// The last audit records have this long to become durable; a stalled reader of standard
+/// output cannot hold the exit up for longer.
+const AUDIT_FLUSH: Duration = Duration::from_secs(2);
+
 /// A gateway that is ready to serve: whatever can be wrong with its configuration
 /// has been found, and no port is open yet.
 #[derive(Debug)]
@@ -28,6 +33,7 @@ pub struct App {
     health: Health,
     lifecycle: Lifecycle,
     times: DrainTimes,
+    audit: Audit,
 }
 
 impl App {
@@ -39,6 +45,7 @@ impl App {
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
         let lifecycle = Lifecycle::default();
+        let audit = Audit::open(audit_options(config, metrics.clone())?)?;
         let graph = GraphClient::new(graph_options(config)?, propagator.clone(), metrics.clone())?;
         let calls = Calls::new(
             graph,
@@ -66,6 +73,7 @@ impl App {
                 delay: config.drain.delay,
                 timeout: config.drain.timeout,
             },
+            audit,
         })
     }
 
@@ -76,11 +84,15 @@ impl App {
             health,
             lifecycle,
             times,
+            audit,
         } = self;
         let serving = tokio::spawn(server::serve(listener, Arc::new(front), lifecycle.clone()));
         health.start_serving();
         let drained = lifecycle.drain(&health, times, shutdown).await;
         serving.await.context("the accept loop ended by a panic")?;
+        if !audit.flush(AUDIT_FLUSH).await {
+            tracing::error!("the last audit records may be lost: the log cannot be written");
+        }
         Ok(drained)
     }
 }
@@ -123,6 +135,27 @@ fn graph_options(config: &Config) -> anyhow::Result<GraphOptions> {
         pool_idle_timeout: graph.pool_idle_timeout,
         extra_roots,
         http2_prior_knowledge: graph.http2_prior_knowledge,
+    })
+}
+
+fn audit_options(config: &Config, metrics: Metrics) -> anyhow::Result<AuditOptions> {
+    let audit = &config.audit;
+    let medium = match audit.sink {
+        AuditSink::Off => Medium::Off,
+        AuditSink::Stdout => Medium::Stdout,
+        AuditSink::File => Medium::File(audit.file.clone().context("audit.file is not set")?),
+    };
+    Ok(AuditOptions {
+        medium,
+        fsync: match audit.fsync {
+            AuditFsync::Always => Fsync::Always,
+            AuditFsync::Interval => Fsync::Interval(audit.fsync_interval),
+        },
+        on_failure: match audit.on_failure {
+            OnAuditFailure::Refuse => OnFailure::Refuse,
+            OnAuditFailure::Proceed => OnFailure::Proceed,
+        },
+        metrics,
     })
 }
 

@@ -27,13 +27,13 @@ mod tests;
 use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf};
 
 pub use self::{
-    choice::{CredentialsMode, LogFormat},
+    choice::{AuditFsync, AuditSink, CredentialsMode, LogFormat, OnAuditFailure},
     effective::{Effective, Entry},
     graph_url::GraphUrl,
     mistake::{Mistake, Mistakes},
     origin::Origin,
     reference::reference,
-    settings::{Config, Credentials, DeadlineLimits, Drain, Graph, Log, Sandbox, Server},
+    settings::{Audit, Config, Credentials, DeadlineLimits, Drain, Graph, Log, Sandbox, Server},
 };
 
 use self::given::Given;
