@@ -1,14 +1,15 @@
 //! Everything put together: configuration in, a running server out.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tonic::{codec::CompressionEncoding, service::Routes};
 
 use crate::{
+    audit::{Audit, AuditOptions, Fsync, Medium, OnFailure},
     call::{Calls, Resilience},
-    config::{Config, ReconciliationMode},
+    config::{AuditFsync, AuditSink, Config, OnAuditFailure, ReconciliationMode},
     credentials::Credentials,
     graph::{GraphClient, GraphOptions},
     pb::{
@@ -22,6 +23,10 @@ use crate::{
     throttle::Gates,
 };
 
+/// The last audit records have this long to become durable; a stalled reader of standard
+/// output cannot hold the exit up for longer.
+const AUDIT_FLUSH: Duration = Duration::from_secs(2);
+
 /// A gateway that is ready to serve: whatever can be wrong with its configuration
 /// has been found, and no port is open yet.
 #[derive(Debug)]
@@ -30,6 +35,7 @@ pub struct App {
     health: Health,
     lifecycle: Lifecycle,
     times: DrainTimes,
+    audit: Audit,
 }
 
 impl App {
@@ -41,6 +47,7 @@ impl App {
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
         let lifecycle = Lifecycle::default();
+        let audit = Audit::open(audit_options(config, metrics.clone())?)?;
         let gates = Gates::new(config.throttle.gate, metrics.clone());
         let health = Health::new(gates.closed_until(), lifecycle.closing().clone());
         let graph = GraphClient::new(&graph_options(config)?, propagator.clone(), metrics.clone())?;
@@ -70,6 +77,7 @@ impl App {
                 delay: config.drain.delay,
                 timeout: config.drain.timeout,
             },
+            audit,
         })
     }
 
@@ -80,11 +88,15 @@ impl App {
             health,
             lifecycle,
             times,
+            audit,
         } = self;
         let serving = tokio::spawn(server::serve(listener, Arc::new(front), lifecycle.clone()));
         health.start_serving();
         let drained = lifecycle.drain(&health, times, shutdown).await;
         serving.await.context("the accept loop ended by a panic")?;
+        if !audit.flush(AUDIT_FLUSH).await {
+            tracing::error!("the last audit records may be lost: the log cannot be written");
+        }
         Ok(drained)
     }
 }
@@ -147,6 +159,27 @@ fn resilience(config: &Config, gates: Gates) -> Resilience {
         gates,
         look_timeout: config.reconciliation.timeout,
     }
+}
+
+fn audit_options(config: &Config, metrics: Metrics) -> anyhow::Result<AuditOptions> {
+    let audit = &config.audit;
+    let medium = match audit.sink {
+        AuditSink::Off => Medium::Off,
+        AuditSink::Stdout => Medium::Stdout,
+        AuditSink::File => Medium::File(audit.file.clone().context("audit.file is not set")?),
+    };
+    Ok(AuditOptions {
+        medium,
+        fsync: match audit.fsync {
+            AuditFsync::Always => Fsync::Always,
+            AuditFsync::Interval => Fsync::Interval(audit.fsync_interval),
+        },
+        on_failure: match audit.on_failure {
+            OnAuditFailure::Refuse => OnFailure::Refuse,
+            OnAuditFailure::Proceed => OnFailure::Proceed,
+        },
+        metrics,
+    })
 }
 
 fn limits(config: &Config) -> Limits {

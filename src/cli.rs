@@ -1,5 +1,6 @@
 //! The command line.
 
+mod audit;
 mod check;
 mod execute;
 mod health;
@@ -22,6 +23,8 @@ use clap::{Parser, Subcommand};
 const USAGE: u8 = 64;
 /// The program could not do what it was asked for.
 const FAILURE: u8 = 1;
+/// Nobody can tell whether an action was started.
+const UNKNOWN: u8 = 4;
 
 /// A gRPC gateway for Microsoft Graph's incidentTask: executeResponseAction.
 ///
@@ -42,6 +45,8 @@ enum Command {
     Sandbox(sandbox::RunSandbox),
     Check(check::Check),
     Health(health::CheckHealth),
+    #[command(subcommand)]
+    Audit(audit::Audit),
 }
 
 impl Cli {
@@ -64,6 +69,7 @@ impl Cli {
             Command::Sandbox(command) => in_runtime(command.run()),
             Command::Check(command) => command.run(),
             Command::Health(command) => in_runtime(command.run()),
+            Command::Audit(command) => command.run(),
         }
     }
 }

@@ -27,15 +27,17 @@ mod tests;
 use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf};
 
 pub use self::{
-    choice::{CredentialsMode, LogFormat, ReconciliationMode},
+    choice::{
+        AuditFsync, AuditSink, CredentialsMode, LogFormat, OnAuditFailure, ReconciliationMode,
+    },
     effective::{Effective, Entry},
     graph_url::GraphUrl,
     mistake::{Mistake, Mistakes},
     origin::Origin,
     reference::reference,
     settings::{
-        Config, Credentials, DeadlineLimits, Drain, Graph, Log, Reconciliation, Retry, Sandbox,
-        Server,
+        Audit, Config, Credentials, DeadlineLimits, Drain, Graph, Log, Reconciliation, Retry,
+        Sandbox, Server,
     },
 };
 

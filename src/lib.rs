@@ -22,6 +22,8 @@
 //! | 11 | [`rpc`] `status`, `table` | a failure becomes a rich status within a byte budget |
 //! | 12 | [`server`] `reply` | an unknown outcome is encoded so that no mesh replays it |
 //!
+//! Before a POST leaves, and when its outcome is known, [`audit`] records it.
+//!
 //! Around it: [`config`] is validated before a port is opened, [`app`] builds
 //! everything, [`cli`] has the commands, [`telemetry`] the names, spans, metrics and
 //! logs, and [`sandbox`] is a Graph that misbehaves on demand and knows nobody.
@@ -31,6 +33,7 @@
 //! reqwest.
 
 pub mod app;
+pub mod audit;
 pub mod authorization;
 pub mod call;
 pub mod cli;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
-use super::peer::message_of;
+use super::{UNKNOWN, peer::message_of};
 use crate::{pb, rpc::status::code_name};
 
 /// One answered call.
@@ -142,7 +142,7 @@ impl Report {
             Outcome::Started => 0,
             Outcome::NotStarted => 1,
             Outcome::AlreadyStarted => 3,
-            Outcome::Unknown => 4,
+            Outcome::Unknown => UNKNOWN,
         })
     }
 }

@@ -15,7 +15,7 @@ use super::{FAILURE, USAGE, fail, interrupt::shutdown_on_signals, settings::Sett
 use crate::{
     app::App,
     authorization::{Authorization, TokenOwner},
-    config::{Config, CredentialsMode, GraphUrl, LogFormat},
+    config::{AuditSink, Config, CredentialsMode, GraphUrl, LogFormat, OnAuditFailure},
     credentials::Credentials,
     sandbox::{self, Sandbox},
     server::Drained,
@@ -141,6 +141,7 @@ fn announce(
             Credentials::Fixed(_) => "sandbox",
         },
         callers = "any",
+        audit = %audit(config),
         version = env!("CARGO_PKG_VERSION"),
         "incidentgate serves",
     );
@@ -155,6 +156,19 @@ fn announce(
         );
     }
     Ok(())
+}
+
+/// Where the audit log goes, and who pays for it when it cannot.
+fn audit(config: &Config) -> String {
+    let sink = match (config.audit.sink, &config.audit.file) {
+        (AuditSink::Off, _) => return "off".to_owned(),
+        (AuditSink::File, Some(file)) => file.display().to_string(),
+        (AuditSink::Stdout | AuditSink::File, _) => "stdout".to_owned(),
+    };
+    match config.audit.on_failure {
+        OnAuditFailure::Refuse => sink,
+        OnAuditFailure::Proceed => format!("{sink}, and calls go on without it"),
+    }
 }
 
 /// How log lines look on stderr.

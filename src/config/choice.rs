@@ -53,3 +53,50 @@ impl LogFormat {
         ("json", Self::Json),
     ];
 }
+
+/// Where the audit log goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditSink {
+    /// Nowhere.
+    Off,
+    /// To standard output.
+    Stdout,
+    /// To the file of `audit.file`.
+    File,
+}
+
+impl AuditSink {
+    pub(super) const CHOICES: &[(&str, Self)] = &[
+        ("off", Self::Off),
+        ("stdout", Self::Stdout),
+        ("file", Self::File),
+    ];
+}
+
+/// When audit records are made durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditFsync {
+    /// Before the call goes on.
+    Always,
+    /// At least as often as `audit.fsync_interval` says.
+    Interval,
+}
+
+impl AuditFsync {
+    pub(super) const CHOICES: &[(&str, Self)] =
+        &[("always", Self::Always), ("interval", Self::Interval)];
+}
+
+/// What happens to a call whose intent cannot be recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnAuditFailure {
+    /// It is refused.
+    Refuse,
+    /// It goes on unrecorded.
+    Proceed,
+}
+
+impl OnAuditFailure {
+    pub(super) const CHOICES: &[(&str, Self)] =
+        &[("refuse", Self::Refuse), ("proceed", Self::Proceed)];
+}

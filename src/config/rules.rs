@@ -1,7 +1,8 @@
 //! Rules between keys, and between keys and the preset.
 
 use super::{
-    Config, CredentialsMode, GraphUrl, Preset, given::Given, mistake::Mistake, origin::Origin,
+    AuditSink, Config, CredentialsMode, GraphUrl, Preset, given::Given, mistake::Mistake,
+    origin::Origin,
 };
 
 struct Rule {
@@ -56,6 +57,18 @@ const RULES: &[Rule] = &[
         holds: |config, preset| {
             preset == Preset::Sandbox || config.credentials.mode != CredentialsMode::Sandbox
         },
+    },
+    Rule {
+        key: "audit.file",
+        other: None,
+        expected: "the path of a file, as `audit.sink = \"file\"` needs one",
+        holds: |config, _| config.audit.sink != AuditSink::File || config.audit.file.is_some(),
+    },
+    Rule {
+        key: "audit.file",
+        other: Some("audit.sink"),
+        expected: "no value, or `file` in",
+        holds: |config, _| config.audit.sink != AuditSink::Stdout || config.audit.file.is_none(),
     },
 ];
 

@@ -5,7 +5,9 @@
 use std::{net::SocketAddr, path::PathBuf, sync::LazyLock, time::Duration};
 
 use super::{
-    choice::{CredentialsMode, LogFormat, ReconciliationMode},
+    choice::{
+        AuditFsync, AuditSink, CredentialsMode, LogFormat, OnAuditFailure, ReconciliationMode,
+    },
     form::{
         DAY, Form, HOUR, MS, choice, duration, flag, graph_url, log_filter, loopback_address,
         optional, path,
@@ -201,6 +203,24 @@ settings! {
         /// Whose token goes to Graph: `passthrough` sends on the caller's own
         /// `authorization`; `sandbox` is the embedded sandbox's and needs `--sandbox`.
         mode: CredentialsMode = "passthrough" sandbox "sandbox", choice(CredentialsMode::CHOICES);
+    }
+
+    /// The audit log: who started which action, and whether it was started.
+    audit: Audit {
+        /// Where it goes. `stdout` is for a platform that keeps what a container prints.
+        sink: AuditSink = "stdout" sandbox "off", choice(AuditSink::CHOICES);
+        /// The file for `audit.sink = "file"`; made if it is missing. After rotation has
+        /// renamed it, a new one is begun.
+        file: Option<PathBuf> = "", optional(path());
+        /// When records are made durable: `always` before the POST leaves, `interval` now
+        /// and then, so that a power failure, though no crash, loses the last ones. On a
+        /// pipe there is nothing to make durable.
+        fsync: AuditFsync = "always", choice(AuditFsync::CHOICES);
+        /// The longest time until a record is durable, for `audit.fsync = "interval"`.
+        fsync_interval: Duration = "200ms", duration(MS, HOUR);
+        /// What happens to a call that cannot be recorded, on a full disk for example:
+        /// `refuse` answers that it was not started, `proceed` starts it unrecorded.
+        on_failure: OnAuditFailure = "refuse", choice(OnAuditFailure::CHOICES);
     }
 
     /// How the gateway stops.

@@ -89,6 +89,25 @@ impl Reconciled {
     }
 }
 
+/// What became of an audit record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditResult {
+    /// It stands in the log.
+    Written,
+    /// It was given up: its call was refused, or went on unrecorded.
+    Failed,
+}
+
+impl AuditResult {
+    /// The stable label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// The attributes of one upstream, made once so that a measurement copies a pointer and a number.
 #[derive(Debug, Clone)]
 pub struct Upstream {

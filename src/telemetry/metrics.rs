@@ -10,7 +10,7 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
 
-use super::labels::{Attributes, ClientRequest, Outcome, Reconciled, ResendCause};
+use super::labels::{Attributes, AuditResult, ClientRequest, Outcome, Reconciled, ResendCause};
 use super::names;
 
 /// All instruments of the program. A clone shares them.
@@ -33,6 +33,8 @@ struct Instruments {
     throttle_refused: Counter<u64>,
     calls_waiting: UpDownCounter<i64>,
     calls_without_place: Counter<u64>,
+    audit_records: Counter<u64>,
+    audit_commit_duration: Histogram<f64>,
 }
 
 impl Metrics {
@@ -104,6 +106,15 @@ impl Metrics {
                     names::CALLS_WITHOUT_PLACE,
                     names::UNIT_CALL,
                     "Calls that got no place among those in flight, at once or in time.",
+                ),
+                audit_records: counter(
+                    names::AUDIT_RECORDS,
+                    names::UNIT_RECORD,
+                    "Audit records by whether they were written.",
+                ),
+                audit_commit_duration: seconds(
+                    names::AUDIT_COMMIT_DURATION,
+                    "Duration of writing a batch of audit records.",
                 ),
             }),
         }
@@ -185,6 +196,24 @@ impl Metrics {
     pub fn reconciliation(&self, result: Reconciled) {
         let result = KeyValue::new(names::RECONCILED, result.as_str());
         self.instruments.reconciliations.add(1, &[result]);
+    }
+
+    /// It is known what became of an audit record; `event` is `intent` or `outcome`.
+    pub fn audit_record(&self, event: &'static str, result: AuditResult) {
+        self.instruments.audit_records.add(
+            1,
+            &[
+                KeyValue::new(names::AUDIT_EVENT, event),
+                KeyValue::new(names::AUDIT_RESULT, result.as_str()),
+            ],
+        );
+    }
+
+    /// A batch of audit records was written, or could not be.
+    pub fn audit_commit(&self, duration: Duration) {
+        self.instruments
+            .audit_commit_duration
+            .record(duration.as_secs_f64(), &[]);
     }
 
     /// Counts a call as in flight until the guard is dropped.
@@ -448,6 +477,28 @@ mod tests {
         measured.metrics.call_throttled();
         let refused = "incidentgate.throttle.refused {call} {} 1".to_owned();
         assert!(points(&measured).contains(&refused));
+    }
+
+    #[test]
+    fn audit_records_are_told_apart_by_event_and_result() {
+        let measured = measured();
+        let metrics = &measured.metrics;
+        metrics.audit_record("intent", AuditResult::Failed);
+        metrics.audit_record("outcome", AuditResult::Written);
+        metrics.audit_commit(Duration::from_millis(500));
+        let record = |event, result| {
+            format!(
+                "incidentgate.audit.records {{record}} {{incidentgate.audit.event={event},incidentgate.audit.result={result}}} 1"
+            )
+        };
+        assert_eq!(
+            points(&measured),
+            [
+                "incidentgate.audit.commit.duration s {} count=1 sum=0.5".to_owned(),
+                record("intent", "failed"),
+                record("outcome", "written"),
+            ]
+        );
     }
 
     #[test]

@@ -81,6 +81,10 @@ pub const GRAPH_REQUEST_ID: &str = "incidentgate.graph.request_id";
 pub const GRAPH_CLIENT_REQUEST_ID: &str = "incidentgate.graph.client_request_id";
 /// The reason of a failure, as it also stands in the status details: `GRAPH_THROTTLED`, ….
 pub const FAILURE_REASON: &str = "incidentgate.failure.reason";
+/// Which of its call's two audit records: `intent` or `outcome`.
+pub const AUDIT_EVENT: &str = "incidentgate.audit.event";
+/// What became of an audit record; see [`AuditResult`](super::labels::AuditResult).
+pub const AUDIT_RESULT: &str = "incidentgate.audit.result";
 
 // === values of error.type that no status gives ===
 
@@ -125,8 +129,12 @@ pub const THROTTLE_REFUSED: &str = "incidentgate.throttle.refused";
 pub const CALLS_WAITING: &str = "incidentgate.calls.waiting";
 /// Counter of calls that got no such place.
 pub const CALLS_WITHOUT_PLACE: &str = "incidentgate.calls.without_place";
+/// Counter of audit records by what became of them.
+pub const AUDIT_RECORDS: &str = "incidentgate.audit.records";
+/// Histogram of the audit log's batches, fsync included, in seconds.
+pub const AUDIT_COMMIT_DURATION: &str = "incidentgate.audit.commit.duration";
 
-/// The unit of both histograms.
+/// The unit of all histograms.
 pub const UNIT_SECONDS: &str = "s";
 /// The unit of counters of attempts.
 pub const UNIT_ATTEMPT: &str = "{attempt}";
@@ -136,8 +144,10 @@ pub const UNIT_READ: &str = "{read}";
 pub const UNIT_CALL: &str = "{call}";
 /// The unit of a count of credentials.
 pub const UNIT_CREDENTIAL: &str = "{credential}";
+/// The unit of counters of audit records.
+pub const UNIT_RECORD: &str = "{record}";
 
-/// The histogram boundaries that the conventions give for both durations; the SDK's own
+/// The histogram boundaries that the conventions give for durations; the SDK's own
 /// defaults are meant for milliseconds and would put every call into the first two
 /// buckets.
 pub const DURATION_BOUNDARIES: [f64; 14] = [

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::support::source::{Source, crate_sources, read, rust_files};
 
 /// Which module may use which others; only the order of the rows is free.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("main", &["cli"]),
     ("lib", &[]),
     (
         "cli",
         &[
             "app",
+            "audit",
             "authorization",
             "config",
             "credentials",
@@ -25,6 +26,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     (
         "app",
         &[
+            "audit",
             "call",
             "config",
             "credentials",
@@ -69,6 +71,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
         &["authorization", "command", "failure", "telemetry"],
     ),
     ("credentials", &["authorization", "failure"]),
+    ("audit", &["telemetry"]),
     ("retry", &["failure"]),
     ("throttle", &["authorization", "telemetry"]),
     ("telemetry", &["failure"]),

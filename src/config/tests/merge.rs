@@ -27,6 +27,9 @@ fn every_default_is_valid() {
     assert_eq!(config.graph.ca_file, None);
     assert_eq!(config.credentials.mode, CredentialsMode::Passthrough);
     assert_eq!(config.drain.delay, Duration::from_secs(3));
+    assert_eq!(config.audit.sink, AuditSink::Stdout);
+    assert_eq!(config.audit.fsync, AuditFsync::Always);
+    assert_eq!(config.audit.on_failure, OnAuditFailure::Refuse);
     assert_eq!(config.log.format, LogFormat::Auto);
 }
 
@@ -35,6 +38,7 @@ fn the_sandbox_preset_changes_some_defaults_and_can_be_overridden() {
     let Loaded { config, .. } = default_of(Preset::Sandbox);
     assert_eq!(config.graph.url, None);
     assert_eq!(config.credentials.mode, CredentialsMode::Sandbox);
+    assert_eq!(config.audit.sink, AuditSink::Off);
     assert_eq!(config.drain.delay, Duration::ZERO);
     assert_eq!(config.sandbox.listen.to_string(), "127.0.0.1:0");
 

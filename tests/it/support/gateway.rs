@@ -186,6 +186,7 @@ impl Gateway {
             log_filter: "debug",
         }
         .with("drain.delay", "0s")
+        .with("audit.sink", "off")
     }
 
     /// One POST for each call, and whatever comes of it is the answer: for tests of what

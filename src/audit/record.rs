@@ -1,0 +1,303 @@
+//! What a line of the audit log says.
+
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::telemetry;
+
+/// The most characters of a task's id; the gateway takes no longer one.
+const MAX_TASK_ID: usize = 256;
+/// The most characters of every other text, most of which a peer chooses.
+const MAX_TEXT: usize = 128;
+
+/// What is known of a call before its POST leaves.
+#[derive(Debug, Clone)]
+pub struct Intent {
+    /// The task whose action is to be started.
+    pub task_id: String,
+    /// The `client-request-id` that Graph gets.
+    pub client_request_id: String,
+    /// Who asks.
+    pub caller: Caller,
+    /// The id of the call's trace, where it has one.
+    pub trace_id: Option<String>,
+}
+
+/// Who asks for an action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// The address of the socket's other end: a proxy's, where there is one.
+    pub peer: String,
+    /// What the caller's token says, which nobody has verified; the key in the log says so.
+    #[serde(
+        rename = "unverified",
+        default,
+        skip_serializing_if = "Claims::is_empty"
+    )]
+    pub claims: Claims,
+}
+
+/// Claims of an Entra access token, read without a look at its signature.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Claims {
+    /// The application: `azp` or `appid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// The tenant: `tid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// The user or the service principal: `oid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+}
+
+/// What became of a call.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Whether the action was started.
+    pub outcome: telemetry::Outcome,
+    /// The upper-case name of the gRPC status that the caller got, or would have got.
+    pub code: &'static str,
+    /// The reason of a failure, as in the status details.
+    pub reason: Option<String>,
+    /// The `request-id` of Graph's answer.
+    pub graph_request_id: Option<String>,
+    /// How many POSTs may have left; 0 also where a fault of the gateway kept them from
+    /// being counted.
+    pub attempts: u32,
+}
+
+/// Which of its call's two records a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Event {
+    Intent,
+    Outcome,
+}
+
+/// One line.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Record<'a> {
+    /// RFC 3339 in UTC, with microseconds.
+    time: String,
+    event: Event,
+    id: Uuid,
+    task_id: &'a str,
+    client_request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<&'a str>,
+    caller: &'a Caller,
+    #[serde(flatten)]
+    end: Option<End<'a>>,
+}
+
+/// What only an outcome has.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct End<'a> {
+    outcome: &'static str,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    graph_request_id: Option<&'a str>,
+    attempts: u32,
+    duration_ms: u64,
+}
+
+// === impl Intent ===
+
+impl Intent {
+    /// The same with every text capped and free of control characters.
+    pub(super) fn cleaned(self) -> Self {
+        let Caller { peer, claims } = self.caller;
+        Self {
+            task_id: clean(self.task_id, MAX_TASK_ID),
+            client_request_id: clean(self.client_request_id, MAX_TEXT),
+            caller: Caller {
+                peer: clean(peer, MAX_TEXT),
+                claims: Claims {
+                    app: claims.app.map(|app| clean(app, MAX_TEXT)),
+                    tenant: claims.tenant.map(|tenant| clean(tenant, MAX_TEXT)),
+                    object: claims.object.map(|object| clean(object, MAX_TEXT)),
+                },
+            },
+            trace_id: self.trace_id.map(|id| clean(id, MAX_TEXT)),
+        }
+    }
+
+    /// The line that says that a POST is about to leave. `id` joins it to its outcome.
+    pub(super) fn line(&self, id: Uuid, now: SystemTime) -> String {
+        self.record(id, now, Event::Intent, None)
+    }
+
+    /// The line that says what became of it, so long after the intent.
+    pub(super) fn outcome_line(
+        &self,
+        id: Uuid,
+        now: SystemTime,
+        outcome: Outcome,
+        elapsed: Duration,
+    ) -> String {
+        let reason = outcome.reason.map(|reason| clean(reason, MAX_TEXT));
+        let graph_request_id = outcome.graph_request_id.map(|id| clean(id, MAX_TEXT));
+        let end = End {
+            outcome: outcome.outcome.as_str(),
+            code: outcome.code,
+            reason: reason.as_deref(),
+            graph_request_id: graph_request_id.as_deref(),
+            attempts: outcome.attempts,
+            duration_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+        };
+        self.record(id, now, Event::Outcome, Some(end))
+    }
+
+    fn record(&self, id: Uuid, now: SystemTime, event: Event, end: Option<End<'_>>) -> String {
+        let record = Record {
+            time: humantime::format_rfc3339_micros(now).to_string(),
+            event,
+            id,
+            task_id: &self.task_id,
+            client_request_id: &self.client_request_id,
+            trace_id: self.trace_id.as_deref(),
+            caller: &self.caller,
+            end,
+        };
+        // Texts and numbers alone: there is nothing that JSON could not say.
+        serde_json::to_string(&record).unwrap_or_default() + "\n"
+    }
+}
+
+impl Claims {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Event {
+    /// As the log and the metrics spell it.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Intent => "intent",
+            Self::Outcome => "outcome",
+        }
+    }
+}
+
+/// At most so many characters, none of which steers a terminal or splits a line. JSON
+/// itself would let DEL and the C1 controls through.
+pub(super) fn clean(text: String, max: usize) -> String {
+    let is_clean = text.len() <= max && !text.contains(char::is_control);
+    if is_clean {
+        return text;
+    }
+    let character = |c: char| {
+        if c.is_control() {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
+    text.chars().take(max).map(character).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn intent() -> Intent {
+        Intent {
+            task_id: "213213".to_owned(),
+            client_request_id: "a2f0b4a6-7d3c-4c5e-9a52-0f6f2f6d9d11".to_owned(),
+            caller: Caller {
+                peer: "10.0.0.1:4711".to_owned(),
+                claims: Claims::default(),
+            },
+            trace_id: None,
+        }
+    }
+
+    fn read(line: &str) -> Value {
+        assert!(line.ends_with('\n'), "{line:?}");
+        assert!(!line.trim_end_matches('\n').contains(char::is_control));
+        serde_json::from_str(line).unwrap()
+    }
+
+    #[test]
+    fn an_intent_says_who_wants_what() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_micros(1_000_001);
+        let mut record = json!({
+            "time": "1970-01-01T00:00:01.000001Z",
+            "event": "intent",
+            "id": "00000000-0000-0000-0000-000000000000",
+            "taskId": "213213",
+            "clientRequestId": "a2f0b4a6-7d3c-4c5e-9a52-0f6f2f6d9d11",
+            "caller": {"peer": "10.0.0.1:4711"},
+        });
+        assert_eq!(read(&intent().line(Uuid::nil(), now)), record);
+
+        let mut known = intent();
+        known.caller.claims.app = Some("app".to_owned());
+        known.trace_id = Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned());
+        record["caller"]["unverified"] = json!({"app": "app"});
+        record["traceId"] = json!("4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(read(&known.line(Uuid::nil(), now)), record);
+    }
+
+    #[test]
+    fn an_outcome_repeats_the_intent_and_adds_the_end() {
+        let now = SystemTime::UNIX_EPOCH;
+        let outcome = Outcome {
+            outcome: telemetry::Outcome::Unknown,
+            code: "UNKNOWN",
+            reason: Some("GRAPH_RESPONSE_LOST".to_owned()),
+            graph_request_id: Some("r".to_owned()),
+            attempts: 2,
+        };
+        let mut expected = read(&intent().line(Uuid::nil(), now));
+        let end = json!({
+            "event": "outcome",
+            "outcome": "UNKNOWN",
+            "code": "UNKNOWN",
+            "reason": "GRAPH_RESPONSE_LOST",
+            "graphRequestId": "r",
+            "attempts": 2,
+            "durationMs": 1500,
+        });
+        let members = expected.as_object_mut().unwrap();
+        members.extend(end.as_object().unwrap().clone());
+        let elapsed = Duration::from_millis(1500);
+        let line = intent().outcome_line(Uuid::nil(), now, outcome, elapsed);
+        assert_eq!(read(&line), expected);
+    }
+
+    #[test]
+    fn what_a_peer_chooses_is_capped_and_cannot_forge_a_line() {
+        let evil = "\"}\n{\"event\":\"outcome\"\u{7f}\u{85}\u{1b}[2J".repeat(99);
+        let intent = Intent {
+            task_id: evil.clone(),
+            client_request_id: evil.clone(),
+            caller: Caller {
+                peer: evil.clone(),
+                claims: Claims {
+                    app: Some(evil.clone()),
+                    tenant: Some(evil.clone()),
+                    object: Some("ü".repeat(200)),
+                },
+            },
+            trace_id: Some(evil),
+        };
+        let record = read(&intent.cleaned().line(Uuid::nil(), SystemTime::UNIX_EPOCH));
+        let length = |value: &Value| value.as_str().unwrap().chars().count();
+        assert_eq!(length(&record["taskId"]), 256);
+        for claim in ["app", "tenant", "object"] {
+            assert_eq!(length(&record["caller"]["unverified"][claim]), 128);
+        }
+        assert_eq!(length(&record["traceId"]), 128);
+    }
+}

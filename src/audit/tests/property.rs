@@ -1,0 +1,120 @@
+//! Any log, and any part of one.
+
+use std::time::SystemTime;
+
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+
+/// A log of calls of which some have ended, in any order that a gateway could write;
+/// each line with its call, and whether it is an intent.
+fn logs() -> impl Strategy<Value = Vec<(usize, bool, String)>> {
+    prop::collection::vec(0..16_usize, 0..40).prop_map(|steps| {
+        let mut begun = std::collections::BTreeSet::new();
+        let mut ended = std::collections::BTreeSet::new();
+        let mut lines = Vec::new();
+        for call in steps {
+            let (id, now) = (Uuid::from_u128(call as u128), SystemTime::UNIX_EPOCH);
+            let intent = intent(&call.to_string());
+            if begun.insert(call) {
+                lines.push((call, true, intent.line(id, now)));
+            } else if ended.insert(call) {
+                let line = intent.outcome_line(id, now, started(), Duration::ZERO);
+                lines.push((call, false, line));
+            }
+        }
+        lines
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+        let mut reader = Reader::new(true);
+        reader.read(&bytes[..]).unwrap();
+        prop_assert_eq!(reader.finish().calls, []);
+    }
+
+    #[test]
+    fn where_a_crash_cuts_the_log_the_whole_lines_count(
+        lines in logs(),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let log: String = lines.iter().map(|(_, _, line)| line.as_str()).collect();
+        let cut = cut.index(log.len() + 1);
+        let mut expected = Vec::new();
+        let mut end = 0;
+        for (call, is_intent, line) in &lines {
+            end += line.len();
+            // The newline is not part of what the line says.
+            if end - 1 > cut {
+                break;
+            }
+            let task = call.to_string();
+            if *is_intent {
+                expected.push(task);
+            } else {
+                expected.retain(|open| *open != task);
+            }
+        }
+        prop_assert_eq!(pending(&log.as_bytes()[..cut]), expected);
+    }
+
+    #[test]
+    fn noise_between_the_lines_changes_nothing(
+        lines in logs(),
+        noise in "[^\n]{0,100}",
+    ) {
+        let whole: String = lines.iter().map(|(_, _, line)| line.as_str()).collect();
+        let noisy: String = lines
+            .iter()
+            .flat_map(|(_, _, line)| [noise.as_str(), "\n", line.as_str()])
+            .collect();
+        prop_assert_eq!(pending(noisy.as_bytes()), pending(whole.as_bytes()));
+    }
+}
+
+#[test]
+fn what_is_no_record_is_counted() {
+    let (id, now) = (Uuid::nil(), SystemTime::UNIX_EPOCH);
+    let whole = intent("1").line(id, now);
+    let outcome = intent("2").outcome_line(Uuid::max(), now, started(), Duration::ZERO);
+    let endless = format!("{}\n", "x".repeat(100_000));
+    let log = [
+        &whole,
+        "\n",
+        "no record\n",
+        &endless,
+        &outcome,
+        "{\"event\"",
+    ]
+    .concat();
+    let mut reader = Reader::new(false);
+    reader.read(log.as_bytes()).unwrap();
+    let found = reader.finish();
+    assert_eq!((found.unreadable, found.unmatched), (3, 1));
+    assert_eq!(found.calls.len(), 1);
+    assert_eq!(found.calls[0].task_id, "1");
+}
+
+#[test]
+fn an_outcome_that_nobody_knows_is_listed_on_demand() {
+    let (id, now) = (Uuid::nil(), SystemTime::UNIX_EPOCH);
+    let unknown = Outcome {
+        outcome: crate::telemetry::Outcome::Unknown,
+        reason: Some("GRAPH_RESPONSE_LOST".to_owned()),
+        ..started()
+    };
+    let log = intent("1").line(id, now) + &intent("1").outcome_line(id, now, unknown, PATIENCE);
+    for (with_unknown, expected) in [(false, 0), (true, 1)] {
+        let mut reader = Reader::new(with_unknown);
+        reader.read(log.as_bytes()).unwrap();
+        let calls = reader.finish().calls;
+        assert_eq!(calls.len(), expected);
+        for call in calls {
+            assert_eq!(call.outcome.as_deref(), Some("UNKNOWN"));
+            assert_eq!(call.reason.as_deref(), Some("GRAPH_RESPONSE_LOST"));
+        }
+    }
+}
