@@ -1,0 +1,176 @@
+//! A gateway before a simulated Graph, and its callers.
+
+use std::{future::Future, net::SocketAddr, time::Duration};
+
+use incidentgate::{
+    app::App,
+    config::{Config, Flag, Preset, Sources},
+    credentials::Credentials,
+    pb::{
+        ExecuteResponseActionRequest, ExecuteResponseActionResponse,
+        incident_task_service_client::IncidentTaskServiceClient,
+    },
+    sandbox::{Options, Sandbox},
+    server::{Drained, Shutdown},
+    telemetry::{Metrics, Propagator},
+};
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
+use tonic::{Request, Status, body::Body};
+
+use crate::{
+    claims::{PATIENCE, claims},
+    hit::Http,
+};
+
+/// A gRPC client that has no clock of its own: tonic's channel ends a call at its deadline,
+/// and with it the chance to hear what the gateway says just before.
+pub(crate) type Client = IncidentTaskServiceClient<legacy::Client<HttpConnector, Body>>;
+
+/// A running gateway, and the Graph that it may speak to.
+pub(crate) struct Gateway {
+    addr: SocketAddr,
+    pub(crate) sandbox: Sandbox,
+    shutdown: Shutdown,
+    running: JoinHandle<anyhow::Result<Drained>>,
+}
+
+/// One caller's call, known by its number in its run.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) id: String,
+    pub(crate) trace: String,
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    pub(crate) async fn start(http: Http, settings: &[(&'static str, &str)]) -> Self {
+        let sandbox = Sandbox::start(listener().await, Options::default())
+            .await
+            .unwrap();
+        let url = sandbox.graph_url();
+        Self::start_before(sandbox, &url, http, settings).await
+    }
+
+    /// Its Graph is at `url`, whatever the sandbox is for.
+    pub(crate) async fn start_before(
+        sandbox: Sandbox,
+        url: &str,
+        http: Http,
+        settings: &[(&'static str, &str)],
+    ) -> Self {
+        // Before the first event, or its callsite is lost to the log.
+        claims();
+        let http2 = (http == Http::Two).to_string();
+        let fixed = [
+            ("graph.url", url),
+            ("graph.http2_prior_knowledge", http2.as_str()),
+            ("drain.delay", "0s"),
+            ("audit.sink", "off"),
+        ];
+        let flags = fixed.iter().chain(settings).map(|&(key, value)| Flag {
+            key,
+            name: "test",
+            value: value.to_owned(),
+        });
+        let config = Config::load(Sources {
+            preset: Preset::Production,
+            flags: flags.collect(),
+            ..Sources::default()
+        })
+        .unwrap()
+        .config;
+        let meters = SdkMeterProvider::builder().build();
+        let app = App::build(
+            &config,
+            Credentials::Passthrough,
+            Propagator::default(),
+            Metrics::new(&meters.meter("incidentgate")),
+        )
+        .unwrap();
+        let (listener, shutdown) = (listener().await, Shutdown::default());
+        Self {
+            addr: listener.local_addr().unwrap(),
+            sandbox,
+            shutdown: shutdown.clone(),
+            running: tokio::spawn(app.run(listener, shutdown)),
+        }
+    }
+
+    /// A connection for many callers.
+    pub(crate) fn client(&self) -> Client {
+        let http = legacy::Client::builder(TokioExecutor::new())
+            .http2_only(true)
+            .build_http();
+        let origin = format!("http://{}", self.addr).parse().unwrap();
+        Client::with_origin(http, origin)
+    }
+
+    /// Drains it, and returns once the sandbox too is done with everything: what is not
+    /// started by now never will be.
+    pub(crate) async fn stop(self) -> Sandbox {
+        self.shutdown.graceful.cancel();
+        in_time(self.running).await.unwrap().unwrap();
+        in_time(async {
+            while !self.sandbox.journal().iter().all(|entry| entry.finished) {
+                self.sandbox.release("*");
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        self.sandbox
+    }
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// `run` and `n` together are unique in this process.
+    pub(crate) fn new(run: u64, n: u64) -> Self {
+        Self {
+            id: format!("task-{n}"),
+            trace: format!("{:016x}{n:016x}", run + 1),
+        }
+    }
+
+    pub(crate) async fn call(
+        &self,
+        mut client: Client,
+        deadline: Duration,
+    ) -> Result<ExecuteResponseActionResponse, Status> {
+        let mut request = Request::new(ExecuteResponseActionRequest {
+            incident_task_id: self.id.clone(),
+            client_request_id: String::new(),
+        });
+        request.set_timeout(deadline);
+        // A token of its own, so that nobody is held back for somebody else.
+        for (name, value) in [
+            ("authorization", format!("Bearer {}", self.trace)),
+            ("traceparent", format!("00-{}-00000000000000aa-01", self.trace)),
+        ] {
+            request.metadata_mut().insert(name, value.parse().unwrap());
+        }
+        let response = client.execute_response_action(request).await;
+        response.map(tonic::Response::into_inner)
+    }
+}
+
+pub(crate) async fn listener() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+/// Waits for what must happen.
+#[track_caller]
+pub(crate) fn in_time<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let output = timeout(PATIENCE, future).await;
+        output.unwrap_or_else(|_| panic!("{caller}: did not happen within {PATIENCE:?}"))
+    }
+}
