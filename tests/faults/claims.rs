@@ -34,7 +34,8 @@ pub(crate) enum Claim {
 /// The claims about all calls.
 #[derive(Debug)]
 pub(crate) struct Claims {
-    by_trace: Mutex<HashMap<String, Vec<Claim>>>,
+    /// With the lines that they were read from.
+    by_trace: Mutex<HashMap<String, Vec<(Claim, String)>>>,
     grew: watch::Sender<()>,
 }
 
@@ -63,7 +64,15 @@ impl Claims {
     /// All about this trace so far.
     pub(crate) fn of(&self, trace: &str) -> Vec<Claim> {
         let by_trace = self.by_trace.lock().unwrap();
-        by_trace.get(trace).cloned().unwrap_or_default()
+        let claims = by_trace.get(trace).into_iter().flatten();
+        claims.map(|(claim, _)| claim.clone()).collect()
+    }
+
+    /// The same as it was written.
+    pub(crate) fn lines(&self, trace: &str) -> Vec<String> {
+        let by_trace = self.by_trace.lock().unwrap();
+        let claims = by_trace.get(trace).into_iter().flatten();
+        claims.map(|(_, line)| line.clone()).collect()
     }
 
     /// Waits for a claim about this trace; `false` when it does not come.
@@ -78,7 +87,8 @@ impl Claims {
         .is_ok()
     }
 
-    fn read(&self, line: &serde_json::Value) {
+    fn read(&self, text: &str) {
+        let line: serde_json::Value = serde_json::from_str(text).unwrap();
         let word = |key: &str| line[key].as_str().map(str::to_owned);
         let claim = match line["message"].as_str() {
             Some("call failed" | "call ended") => Claim::Ended(word("outcome")),
@@ -92,7 +102,7 @@ impl Claims {
         };
         let trace = word("trace_id").unwrap();
         let mut by_trace = self.by_trace.lock().unwrap();
-        by_trace.entry(trace).or_default().push(claim);
+        by_trace.entry(trace).or_default().push((claim, text.to_owned()));
         drop(by_trace);
         self.grew.send_replace(());
     }
@@ -105,7 +115,7 @@ struct Lines;
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         for line in std::str::from_utf8(bytes).unwrap().lines() {
-            claims().read(&serde_json::from_str(line).unwrap());
+            claims().read(line);
         }
         Ok(bytes.len())
     }

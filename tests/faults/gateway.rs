@@ -34,7 +34,8 @@ pub(crate) type Client = IncidentTaskServiceClient<legacy::Client<HttpConnector,
 
 /// A running gateway, and the Graph that it may speak to.
 pub(crate) struct Gateway {
-    addr: SocketAddr,
+    /// One connection for many callers.
+    pub(crate) client: Client,
     pub(crate) sandbox: Sandbox,
     shutdown: Shutdown,
     running: JoinHandle<anyhow::Result<Drained>>,
@@ -96,20 +97,11 @@ impl Gateway {
         .unwrap();
         let (listener, shutdown) = (listener().await, Shutdown::default());
         Self {
-            addr: listener.local_addr().unwrap(),
+            client: client(listener.local_addr().unwrap()),
             sandbox,
             shutdown: shutdown.clone(),
             running: tokio::spawn(app.run(listener, shutdown)),
         }
-    }
-
-    /// A connection for many callers.
-    pub(crate) fn client(&self) -> Client {
-        let http = legacy::Client::builder(TokioExecutor::new())
-            .http2_only(true)
-            .build_http();
-        let origin = format!("http://{}", self.addr).parse().unwrap();
-        Client::with_origin(http, origin)
     }
 
     /// Drains it, and returns once the sandbox too is done with everything: what is not
@@ -159,6 +151,13 @@ impl Caller {
         let response = client.execute_response_action(request).await;
         response.map(tonic::Response::into_inner)
     }
+}
+
+fn client(addr: SocketAddr) -> Client {
+    let http = legacy::Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http();
+    Client::with_origin(http, format!("http://{addr}").parse().unwrap())
 }
 
 pub(crate) async fn listener() -> TcpListener {

@@ -169,7 +169,7 @@ impl Row {
         let caller = Caller::new(0, self.n);
         gateway.sandbox.put_task(Task::new(&caller.id));
         gateway.sandbox.script(&caller.id, self.script());
-        let client = gateway.client();
+        let client = gateway.client.clone();
         let told = match self.patience {
             Patience::Waits => Told::of(&in_time(caller.call(client, LONG)).await)?,
             Patience::Short => Told::of(&in_time(caller.call(client, SHORT)).await)?,
@@ -258,7 +258,7 @@ async fn every_row_of_the_product_tells_the_truth() {
                 continue;
             }
             for counts in [&mut counts, &mut all] {
-                counts.add(result.as_ref().ok().copied());
+                counts.count(result.as_ref().ok().copied());
                 counts.wrong += usize::from(result.is_err());
             }
             if let Err(wrong) = result {

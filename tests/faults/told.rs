@@ -1,5 +1,7 @@
 //! What a caller heard.
 
+use std::ops::Add;
+
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -64,7 +66,7 @@ impl Told {
 // === impl Counts ===
 
 impl Counts {
-    pub(crate) fn add(&mut self, told: Option<Told>) {
+    pub(crate) fn count(&mut self, told: Option<Told>) {
         self.rows += 1;
         match told {
             Some(Told::Yes) => self.yes += 1,
@@ -72,6 +74,21 @@ impl Counts {
             Some(Told::Unknown) => self.unknown += 1,
             Some(Told::Nothing) => self.nothing += 1,
             None => {}
+        }
+    }
+}
+
+impl Add for Counts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            rows: self.rows + other.rows,
+            yes: self.yes + other.yes,
+            no: self.no + other.no,
+            unknown: self.unknown + other.unknown,
+            nothing: self.nothing + other.nothing,
+            wrong: self.wrong + other.wrong,
         }
     }
 }

@@ -127,7 +127,7 @@ async fn run(n: u64, trouble: Trouble, scheme: &str, http: Http, patience: Patie
         .unwrap();
     let gateway = Gateway::start_before(sandbox, &url, http, &settings).await;
     let caller = Caller::new(1, n);
-    let client = gateway.client();
+    let client = gateway.client.clone();
     let told = match patience {
         Patience::Waits => Told::of(&in_time(caller.call(client, LONG)).await).unwrap(),
         Patience::Short => Told::of(&in_time(caller.call(client, SHORT)).await).unwrap(),
@@ -176,7 +176,7 @@ async fn what_reaches_nobody_starts_nothing() {
         }
     }
     for row in running {
-        counts.add(Some(row.await.unwrap()));
+        counts.count(Some(row.await.unwrap()));
     }
     println!("unreachable: rows: {}  {counts}", counts.rows);
 }
