@@ -29,6 +29,8 @@ pub(crate) enum Claim {
     Left(String),
     /// The outcome, after the caller had left.
     Later(String),
+    /// Nothing about the outcome.
+    Aside,
 }
 
 /// The claims about all calls.
@@ -98,11 +100,16 @@ impl Claims {
             Some("an action was answered after its caller had left") => {
                 Claim::Later(word("outcome").unwrap())
             }
-            _ => return,
+            _ => Claim::Aside,
         };
-        let trace = word("trace_id").unwrap();
+        let Some(trace) = word("trace_id") else {
+            return;
+        };
         let mut by_trace = self.by_trace.lock().unwrap();
-        by_trace.entry(trace).or_default().push((claim, text.to_owned()));
+        by_trace
+            .entry(trace)
+            .or_default()
+            .push((claim, text.to_owned()));
         drop(by_trace);
         self.grew.send_replace(());
     }

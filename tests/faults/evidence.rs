@@ -16,33 +16,47 @@ struct Evidence<'a> {
     ground: Ground,
     posts: Vec<&'a Entry>,
     looks: Vec<&'a Entry>,
-    broken: &'a Broken,
+    shared: &'a Shared,
 }
 
-/// Which connections were ended by one request, over HTTP/2 under all others: by whose.
+/// What the requests of all calls did to each other's connections.
 #[derive(Debug, Default)]
-pub(crate) struct Broken(HashMap<u64, Vec<u64>>);
+pub(crate) struct Shared(HashMap<u64, Connection>);
 
-// === impl Broken ===
+#[derive(Debug, Default)]
+struct Connection {
+    /// The requests that ended it, over HTTP/2 under all others.
+    ended_by: Vec<u64>,
+    /// The last one that it carried.
+    last: u64,
+}
 
-impl Broken {
+// === impl Shared ===
+
+impl Shared {
     pub(crate) fn of(journal: &[Entry]) -> Self {
-        let mut broken = Self::default();
+        let mut shared = Self::default();
         for entry in journal {
+            let connection = shared.0.entry(entry.connection).or_default();
+            connection.last = entry.seq;
             if let Some(Answer::Reset | Answer::Close | Answer::Garbage | Answer::GoAway) =
                 entry.answer
             {
-                let by = broken.0.entry(entry.connection).or_default();
-                by.push(entry.seq);
+                connection.ended_by.push(entry.seq);
             }
         }
-        broken
+        shared
     }
 
     /// Whether the connection of this request was ended by another one.
-    fn is_under(&self, entry: &Entry) -> bool {
-        let by = self.0.get(&entry.connection);
-        by.is_some_and(|by| by.iter().any(|seq| *seq != entry.seq))
+    fn was_ended_under(&self, entry: &Entry) -> bool {
+        let ended_by = &self.0[&entry.connection].ended_by;
+        ended_by.iter().any(|seq| *seq != entry.seq)
+    }
+
+    /// Whether the connection carried nothing after this request.
+    fn is_last(&self, entry: &Entry) -> bool {
+        self.0[&entry.connection].last == entry.seq
     }
 }
 
@@ -52,7 +66,7 @@ pub(crate) fn was_knowable(
     plan: &Plan,
     ground: Ground,
     requests: &[&Entry],
-    broken: &Broken,
+    shared: &Shared,
 ) -> Option<&'static str> {
     let (posts, looks): (Vec<_>, Vec<_>) = requests.iter().partition(|entry| entry.is_post());
     let evidence = Evidence {
@@ -60,7 +74,7 @@ pub(crate) fn was_knowable(
         ground,
         posts,
         looks,
-        broken,
+        shared,
     };
     // What a neighbour has broken, others may have lost on the way, and the journal
     // cannot tell.
@@ -77,15 +91,15 @@ impl Evidence<'_> {
         let mut entries = self.posts.iter().chain(&self.looks);
         // What never came was lost with its connection, or found none.
         let is_missing = self.ground.is_shaky && (self.posts.is_empty() || self.looks.is_empty());
-        is_missing || entries.any(|entry| self.broken.is_under(entry))
+        is_missing || entries.any(|entry| self.shared.was_ended_under(entry))
     }
 
     fn points_at(&self) -> Option<&'static str> {
-        let hits: Vec<Hit> = (0..self.posts.len()).map(|n| self.hit(n)).collect();
-        if hits.iter().any(|hit| hit.says() == Says::Started) {
+        let said: Vec<Says> = (0..self.posts.len()).map(|n| self.said(n)).collect();
+        if said.contains(&Says::Started) {
             return Some("Graph answered that the action is started");
         }
-        if hits.iter().all(|hit| hit.says() == Says::NotStarted) {
+        if said.iter().all(|said| *said == Says::NotStarted) {
             return Some("Graph refused every POST");
         }
         if self.ground.mode == "off" {
@@ -110,8 +124,14 @@ impl Evidence<'_> {
         }
     }
 
-    fn hit(&self, n: usize) -> Hit {
-        self.plan.posts.get(n).map_or(Hit::Usual, |post| post.hit)
+    /// What the answer to the n-th POST told.
+    fn said(&self, n: usize) -> Says {
+        let hit = self.plan.posts.get(n).map_or(Hit::Usual, |post| post.hit);
+        // A GOAWAY leaves out no stream below one that is handled.
+        if hit == Hit::GoAwayBefore && !self.shared.is_last(self.posts[n]) {
+            return Says::Nothing;
+        }
+        hit.says()
     }
 
     fn look(&self, n: usize) -> Look {

@@ -2,6 +2,9 @@
 
 use std::{future::Future, net::SocketAddr, time::Duration};
 
+use http::{Request as HttpRequest, Response as HttpResponse};
+use hyper::{body::Incoming, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use incidentgate::{
     app::App,
     config::{Config, Flag, Preset, Sources},
@@ -14,14 +17,15 @@ use incidentgate::{
     server::{Drained, Shutdown},
     telemetry::{Metrics, Propagator},
 };
-use hyper_util::{
-    client::legacy::{self, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+    time::timeout,
+};
 use tonic::{Request, Status, body::Body};
+use tower::{service_fn, util::BoxCloneSyncService};
 
 use crate::{
     claims::{PATIENCE, claims},
@@ -30,7 +34,9 @@ use crate::{
 
 /// A gRPC client that has no clock of its own: tonic's channel ends a call at its deadline,
 /// and with it the chance to hear what the gateway says just before.
-pub(crate) type Client = IncidentTaskServiceClient<legacy::Client<HttpConnector, Body>>;
+pub(crate) type Client = IncidentTaskServiceClient<
+    BoxCloneSyncService<HttpRequest<Body>, HttpResponse<Incoming>, hyper::Error>,
+>;
 
 /// A running gateway, and the Graph that it may speak to.
 pub(crate) struct Gateway {
@@ -96,11 +102,13 @@ impl Gateway {
         )
         .unwrap();
         let (listener, shutdown) = (listener().await, Shutdown::default());
+        let addr = listener.local_addr().unwrap();
+        let running = tokio::spawn(app.run(listener, shutdown.clone()));
         Self {
-            client: client(listener.local_addr().unwrap()),
+            client: client(addr).await,
             sandbox,
-            shutdown: shutdown.clone(),
-            running: tokio::spawn(app.run(listener, shutdown)),
+            shutdown,
+            running,
         }
     }
 
@@ -109,13 +117,9 @@ impl Gateway {
     pub(crate) async fn stop(self) -> Sandbox {
         self.shutdown.graceful.cancel();
         in_time(self.running).await.unwrap().unwrap();
-        in_time(async {
-            while !self.sandbox.journal().iter().all(|entry| entry.finished) {
-                self.sandbox.release("*");
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        self.sandbox.release("*");
+        let posts = self.sandbox.posts("*");
+        in_time(self.sandbox.wait_for_finished("*", posts)).await;
         self.sandbox
     }
 }
@@ -144,7 +148,10 @@ impl Caller {
         // A token of its own, so that nobody is held back for somebody else.
         for (name, value) in [
             ("authorization", format!("Bearer {}", self.trace)),
-            ("traceparent", format!("00-{}-00000000000000aa-01", self.trace)),
+            (
+                "traceparent",
+                format!("00-{}-00000000000000aa-01", self.trace),
+            ),
         ] {
             request.metadata_mut().insert(name, value.parse().unwrap());
         }
@@ -153,11 +160,16 @@ impl Caller {
     }
 }
 
-fn client(addr: SocketAddr) -> Client {
-    let http = legacy::Client::builder(TokioExecutor::new())
-        .http2_only(true)
-        .build_http();
-    Client::with_origin(http, format!("http://{addr}").parse().unwrap())
+async fn client(addr: SocketAddr) -> Client {
+    let socket = TokioIo::new(TcpStream::connect(addr).await.unwrap());
+    let (requests, connection) = http2::handshake(TokioExecutor::new(), socket)
+        .await
+        .unwrap();
+    // How it ends is told by the calls.
+    tokio::spawn(connection);
+    let send = service_fn(move |request| requests.clone().send_request(request));
+    let origin = format!("http://{addr}").parse().unwrap();
+    Client::with_origin(BoxCloneSyncService::new(send), origin)
 }
 
 pub(crate) async fn listener() -> TcpListener {

@@ -109,12 +109,12 @@ impl Hit {
     /// Whether the action can be started, or not, before this happens: what says which
     /// it was must not lie, and a reset at the head comes before anything.
     pub(crate) fn starts(self) -> &'static [bool] {
-        match self {
-            Self::Drip => &[true],
-            Self::ResetAtHead => &[false],
-            Self::Usual => &[false, true],
-            _ if self.says() == Says::NotStarted => &[false],
-            _ => &[false, true],
+        if self == Self::ResetAtHead || self.says() == Says::NotStarted {
+            &[false]
+        } else if self == Self::Drip {
+            &[true]
+        } else {
+            &[false, true]
         }
     }
 
@@ -167,9 +167,7 @@ impl Hit {
                 Fault::error(503, "serviceNotAvailable", "").header("Retry-After", "0")
             }
             Self::GatewayTimeout => Fault::error(504, "UnknownError", ""),
-            Self::Throttled => {
-                Fault::error(429, "TooManyRequests", "").header("Retry-After", "0")
-            }
+            Self::Throttled => Fault::error(429, "TooManyRequests", "").header("Retry-After", "0"),
             Self::Truncated => Fault::truncate(200, 100, r#"{"id": "#),
             Self::Garbled => Fault::garbage("\u{15}\u{3}\u{1}not HTTP\r\n\r\n"),
             Self::Page => Fault::captive_page(),

@@ -15,7 +15,10 @@
 //! has to be the process's.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-#![allow(clippy::print_stdout, reason = "the counts are what these tests are for")]
+#![allow(
+    clippy::print_stdout,
+    reason = "the counts are what these tests are for"
+)]
 
 mod claims;
 mod evidence;

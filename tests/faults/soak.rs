@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     claims::claims,
-    evidence::{Broken, was_knowable},
+    evidence::{Shared, was_knowable},
     gateway::{Caller, Gateway, in_time},
     plan::{Ground, Patience, Plan},
     told::{Counts, Told},
@@ -24,7 +24,7 @@ use crate::{
 const ROUND: u64 = 120;
 /// Callers at a time of one gateway, and gateways at a time.
 const CALLERS: usize = 60;
-const GATEWAYS: usize = 8;
+const GATEWAYS: usize = 12;
 
 /// A call that was made, and what was told; an error is a breach of the contract.
 struct Made {
@@ -77,7 +77,7 @@ async fn round(seed: u64, round: u64, calls: u64) -> Counts {
         ("retry.max_attempts", attempts.as_str()),
         ("retry.max_tokens", "1000"),
         ("retry.initial_backoff", "5ms"),
-        ("graph.attempt_timeout", "1s"),
+        ("graph.attempt_timeout", "2s"),
     ];
     let gateway = Arc::new(Gateway::start(ground.http, &settings).await);
     let releasing = tokio::spawn(release(gateway.sandbox.clone()));
@@ -92,7 +92,7 @@ async fn round(seed: u64, round: u64, calls: u64) -> Counts {
     let sandbox = Arc::into_inner(gateway).unwrap().stop().await;
     releasing.abort();
     let journal = sandbox.journal();
-    let broken = Broken::of(&journal);
+    let shared = Shared::of(&journal);
     let mut counts = Counts::default();
     for made in made {
         counts.count(made.told.as_ref().ok().copied());
@@ -100,7 +100,7 @@ async fn round(seed: u64, round: u64, calls: u64) -> Counts {
             .iter()
             .filter(|entry| entry.task.as_deref() == Some(&made.caller.id))
             .collect();
-        if let Some(wrong) = made.wrong(ground, &requests, &broken) {
+        if let Some(wrong) = made.wrong(ground, &requests, &shared) {
             counts.wrong += 1;
             report(seed, round, ground, &made, &requests, &wrong);
         }
@@ -110,7 +110,7 @@ async fn round(seed: u64, round: u64, calls: u64) -> Counts {
 
 impl Made {
     /// What is wrong with it, when nothing more can happen.
-    fn wrong(&self, ground: Ground, requests: &[&Entry], broken: &Broken) -> Option<String> {
+    fn wrong(&self, ground: Ground, requests: &[&Entry], shared: &Shared) -> Option<String> {
         let told = match &self.told {
             Ok(told) => *told,
             Err(breach) => return Some(breach.clone()),
@@ -127,7 +127,7 @@ impl Made {
         } else if posts > ground.attempts {
             Some(format!("{posts} POSTs"))
         } else if waited && told == Told::Unknown {
-            was_knowable(&self.plan, ground, requests, broken).map(str::to_owned)
+            was_knowable(&self.plan, ground, requests, shared).map(str::to_owned)
         } else if waited && told == Told::Nothing {
             Some("a caller who waits hears nothing".to_owned())
         } else {

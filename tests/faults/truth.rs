@@ -21,15 +21,14 @@ impl Real {
         }
         for claim in claims {
             let is_true = match claim {
-                Claim::Ended(None) => true,
                 Claim::Ended(Some(outcome)) | Claim::Later(outcome) => match outcome.as_str() {
                     "STARTED" | "OBSERVED" | "ALREADY_STARTED" => started,
                     "NOT_STARTED" => !started,
                     "UNKNOWN" => true,
                     _ => false,
                 },
-                Claim::Left(departed) if departed == "never" => !started,
-                Claim::Left(_) => true,
+                Claim::Left(departed) => departed != "never" || !started,
+                Claim::Ended(None) | Claim::Aside => true,
             };
             if !is_true {
                 return Some(format!("the log says what is not true: {claim:?}"));
@@ -40,8 +39,12 @@ impl Real {
 
     /// What should have been said and was not.
     fn silence(self, told: Told, claims: &[Claim]) -> Option<String> {
-        let ends = claims.iter().filter(|claim| matches!(claim, Claim::Ended(_)));
-        let laters = claims.iter().filter(|claim| matches!(claim, Claim::Later(_)));
+        let ends = claims
+            .iter()
+            .filter(|claim| matches!(claim, Claim::Ended(_)));
+        let laters = claims
+            .iter()
+            .filter(|claim| matches!(claim, Claim::Later(_)));
         let (ends, laters) = (ends.count(), laters.count());
         let departed = claims.contains(&Claim::Left("yes".to_owned()));
         if self.posts > 0 && ends != 1 {
@@ -55,6 +58,7 @@ impl Real {
                 Claim::Ended(outcome) => outcome.is_some(),
                 Claim::Left(departed) => departed != "yes",
                 Claim::Later(_) => true,
+                Claim::Aside => false,
             })
         {
             Some("nobody learns the outcome of a POST".to_owned())

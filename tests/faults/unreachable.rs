@@ -56,7 +56,7 @@ struct Peer {
 
 impl Peer {
     async fn start(trouble: Trouble) -> Self {
-        let (hears, heard) = watch::channel(0);
+        let (count, heard) = watch::channel(0);
         if trouble == Trouble::Refused {
             // Bound, so that nobody else gets the port, but not listening.
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -74,18 +74,22 @@ impl Peer {
         let accepting = tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                let hears = hears.clone();
+                let count = count.clone();
                 tokio::spawn(async move {
                     let mut hello = [0; 4096];
-                    stream.read(&mut hello).await.ok();
-                    hears.send_modify(|count| *count += 1);
-                    match trouble {
+                    let Ok(1..) = stream.read(&mut hello).await else {
+                        return;
+                    };
+                    count.send_modify(|count| *count += 1);
+                    let words: &[u8] = match trouble {
                         // Fatal, handshake_failure (RFC 8446, section 6).
-                        Trouble::Alert => stream.write_all(&[21, 3, 3, 0, 2, 2, 40]).await.ok(),
-                        Trouble::NotTls => stream.write_all(b"HTTP/1.1 204 \r\n\r\n").await.ok(),
+                        Trouble::Alert => &[21, 3, 3, 0, 2, 2, 40],
+                        Trouble::NotTls => b"HTTP/1.1 204 \r\n\r\n",
                         Trouble::Silent => std::future::pending().await,
-                        Trouble::Closed | Trouble::Refused => None,
-                    }
+                        Trouble::Closed | Trouble::Refused => b"",
+                    };
+                    // The gateway may have gone.
+                    stream.write_all(words).await.ok();
                 });
             }
         });

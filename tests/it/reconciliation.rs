@@ -7,6 +7,7 @@ use incidentgate::{
     sandbox::{self, Fault},
 };
 use opentelemetry::trace::SpanKind;
+use opentelemetry_sdk::trace::SpanData;
 use tonic::Code;
 
 use crate::support::{Gateway, answer, attributes, points, request, within};
@@ -306,6 +307,45 @@ async fn after_its_caller_has_left_a_doubt_is_looked_into_but_nothing_is_sent_ag
         );
         assert!(points(&gateway.metrics()).contains(&counted));
     }
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_in_the_pause_after_the_look_is_the_end_of_sending() {
+    const CALLS: usize = 20;
+    let mut gateway = Gateway::builder()
+        .with("retry.initial_backoff", "100ms")
+        .start()
+        .await;
+    for n in 0..CALLS {
+        let id = format!("task-{n}");
+        gateway.sandbox.put_task(sandbox::Task::new(&id));
+        gateway.sandbox.script(&id, [Fault::reset()]);
+        let mut client = gateway.client().await;
+        let looked = async {
+            while reads(&gateway) <= n {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            result = client.execute_response_action(request(&id)) => panic!("{result:?}"),
+            () = within(looked) => {}
+        }
+        gateway.logged_times(ANSWERED, n + 1).await;
+    }
+    gateway.stop().await;
+    let (servers, clients): (Vec<_>, Vec<_>) = gateway
+        .spans()
+        .into_iter()
+        .partition(|span| span.span_kind == SpanKind::Server);
+    for server in servers {
+        let of_call = |span: &&SpanData| span.parent_span_id == server.span_context.span_id();
+        let posts = clients.iter().filter(of_call);
+        for post in posts.filter(|span| span.name.starts_with("POST")) {
+            assert!(post.start_time <= server.end_time, "{post:?} {server:?}");
+        }
+    }
+    // Else nobody has left in a pause.
+    assert!(gateway.sandbox.posts("*") < 2 * CALLS);
 }
 
 #[tokio::test]
