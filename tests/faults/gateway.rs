@@ -21,6 +21,7 @@ use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::{Mutex, MutexGuard},
     task::JoinHandle,
     time::timeout,
 };
@@ -174,6 +175,13 @@ async fn client(addr: SocketAddr) -> Client {
 
 pub(crate) async fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+/// The tests of this program go one by one: what they say of time is true on a machine
+/// that does nothing else.
+pub(crate) async fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    TURN.lock().await
 }
 
 /// Waits for what must happen.

@@ -16,6 +16,8 @@ pub(crate) struct Ground {
     pub(crate) http: Http,
     /// Whether a call can end the connection under others: over HTTP/2.
     pub(crate) is_shaky: bool,
+    /// Whether some POSTs are never answered.
+    pub(crate) hangs: bool,
     /// `reconciliation.mode`.
     pub(crate) mode: &'static str,
     /// `retry.max_attempts`.
@@ -61,9 +63,15 @@ impl Ground {
         Self {
             http,
             is_shaky: http == Http::Two && dice.random(),
+            hangs: dice.random_bool(0.25),
             mode: modes.choose(&mut dice).unwrap(),
             attempts: dice.random_range(1..=4),
         }
+    }
+
+    /// Short where it is what ends a POST. Elsewhere no machine is so slow that it is.
+    pub(crate) fn attempt_timeout(self) -> &'static str {
+        if self.hangs { "500ms" } else { "40s" }
     }
 }
 
@@ -114,7 +122,8 @@ impl Post {
     fn draw(dice: &mut impl Rng, ground: Ground) -> Self {
         let possible = |hit: &Hit| {
             let is_calm = ground.http == Http::One || !hit.ends_the_connection();
-            hit.is_of(ground.http) && (is_calm || ground.is_shaky)
+            let is_answered = ground.hangs || !hit.takes_forever();
+            hit.is_of(ground.http) && is_answered && (is_calm || ground.is_shaky)
         };
         let hits: Vec<_> = Hit::ALL.into_iter().filter(possible).collect();
         let hit = *hits.choose(dice).unwrap();

@@ -8,18 +8,18 @@ use incidentgate::sandbox::{Fault, Task};
 
 use crate::{
     claims::{Claim, claims},
-    gateway::{Caller, Gateway, in_time},
+    gateway::{Caller, Gateway, in_time, turn},
     hit::{Hit, Http, Look, Says},
     told::{Counts, Told},
     truth::Real,
 };
 
 /// Rows at a time; most of them wait.
-const AT_A_TIME: usize = 48;
+const AT_A_TIME: usize = 96;
 /// Patience of a caller who waits.
 const LONG: Duration = Duration::from_secs(60);
 /// Longer than a machine that does all this needs for a look, which has a quarter of it.
-const SHORT: Duration = Duration::from_millis(1600);
+const SHORT: Duration = Duration::from_secs(3);
 /// `retry.max_attempts`.
 const ATTEMPTS: usize = 3;
 /// More looks than any call makes.
@@ -144,9 +144,13 @@ impl Row {
     }
 
     fn settings(self) -> [(&'static str, &'static str); 2] {
-        // Those that hang cost this much time; the others must not end by it.
-        let is_slow = self.hit.takes_forever() && self.patience != Patience::Short;
-        let timeout = if is_slow { "800ms" } else { "4s" };
+        // Those that hang cost this much time; the others must not end by it, nor those
+        // that are held beyond a deadline.
+        let timeout = match (self.hit.takes_forever(), self.patience) {
+            (true, Patience::Waits | Patience::Cancels) => "2s",
+            (true, Patience::Short) => "5s",
+            (false, _) => "30s",
+        };
         [
             ("graph.attempt_timeout", timeout),
             ("retry.initial_backoff", "20ms"),
@@ -241,6 +245,7 @@ fn later(says: Says, seen: bool) -> Told {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn every_row_of_the_product_tells_the_truth() {
+    let _turn = turn().await;
     let rows = rows();
     assert!(rows.len() >= 200, "{}", rows.len());
     let results: Vec<_> = stream::iter(rows)

@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use crate::{
     claims::claims,
     evidence::{Shared, was_knowable},
-    gateway::{Caller, Gateway, in_time},
+    gateway::{Caller, Gateway, in_time, turn},
     plan::{Ground, Patience, Plan},
     told::{Counts, Told},
     truth::Real,
@@ -77,7 +77,8 @@ async fn round(seed: u64, round: u64, calls: u64) -> Counts {
         ("retry.max_attempts", attempts.as_str()),
         ("retry.max_tokens", "1000"),
         ("retry.initial_backoff", "5ms"),
-        ("graph.attempt_timeout", "2s"),
+        ("graph.attempt_timeout", ground.attempt_timeout()),
+        ("reconciliation.timeout", "30s"),
     ];
     let gateway = Arc::new(Gateway::start(ground.http, &settings).await);
     let releasing = tokio::spawn(release(gateway.sandbox.clone()));
@@ -166,6 +167,7 @@ fn report(seed: u64, round: u64, ground: Ground, made: &Made, requests: &[&Entry
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whatever_happens_at_once_what_is_told_is_true() {
+    let _turn = turn().await;
     let (calls, seed) = (number("SOAK_CALLS", 1000), number("SOAK_SEED", 1));
     let rounds = (0..calls.div_ceil(ROUND)).map(|n| (n, ROUND.min(calls - n * ROUND)));
     let all = stream::iter(rounds)

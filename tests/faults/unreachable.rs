@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     claims::{Claim, claims},
-    gateway::{Caller, Gateway, in_time, listener},
+    gateway::{Caller, Gateway, in_time, listener, turn},
     hit::Http,
     told::{Counts, Told},
     truth::Real,
@@ -167,6 +167,7 @@ async fn run(n: u64, trouble: Trouble, scheme: &str, http: Http, patience: Patie
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn what_reaches_nobody_starts_nothing() {
+    let _turn = turn().await;
     let mut counts = Counts::default();
     let mut running = Vec::new();
     for (trouble, scheme, http) in TROUBLES {
