@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use incidentgate::sandbox::{Answer, Entry};
 
 use crate::{
-    hit::{Hit, Look, Says},
+    hit::{Hit, Http, Look, Says},
     plan::{Ground, Plan},
 };
 
@@ -27,8 +27,8 @@ pub(crate) struct Shared(HashMap<u64, Connection>);
 struct Connection {
     /// The requests that ended it, over HTTP/2 under all others.
     ended_by: Vec<u64>,
-    /// The last one that it carried.
-    last: u64,
+    /// How many it carried.
+    requests: usize,
 }
 
 // === impl Shared ===
@@ -38,7 +38,7 @@ impl Shared {
         let mut shared = Self::default();
         for entry in journal {
             let connection = shared.0.entry(entry.connection).or_default();
-            connection.last = entry.seq;
+            connection.requests += 1;
             if let Some(Answer::Reset | Answer::Close | Answer::Garbage | Answer::GoAway) =
                 entry.answer
             {
@@ -54,9 +54,9 @@ impl Shared {
         ended_by.iter().any(|seq| *seq != entry.seq)
     }
 
-    /// Whether the connection carried nothing after this request.
-    fn is_last(&self, entry: &Entry) -> bool {
-        self.0[&entry.connection].last == entry.seq
+    /// Whether the connection carried nothing but this request.
+    fn was_alone(&self, entry: &Entry) -> bool {
+        self.0[&entry.connection].requests == 1
     }
 }
 
@@ -117,8 +117,11 @@ impl Evidence<'_> {
             Look::Works if started.is_some_and(|post| post.seq < last.seq) => {
                 Some("the task shows that its action is started")
             }
+            // Over HTTP/2 a neighbour can cost a try before anything leaves, which no journal
+            // shows.
             Look::Works | Look::Stale
                 if self.ground.mode == "resend"
+                    && self.ground.http == Http::One
                     && self.posts.len() < self.ground.attempts
                     && self.looks.len() == 1 =>
             {
@@ -131,8 +134,9 @@ impl Evidence<'_> {
     /// What the answer to the n-th POST told.
     fn said(&self, n: usize) -> Says {
         let hit = self.plan.posts.get(n).map_or(Hit::Usual, |post| post.hit);
-        // A GOAWAY leaves out no stream below one that is handled.
-        if hit == Hit::GoAwayBefore && !self.shared.is_last(self.posts[n]) {
+        // A GOAWAY leaves out no stream below one that is handled, and the journal's order
+        // is not the streams'.
+        if hit == Hit::GoAwayBefore && !self.shared.was_alone(self.posts[n]) {
             return Says::Nothing;
         }
         hit.says()
