@@ -16,47 +16,32 @@ struct Evidence<'a> {
     ground: Ground,
     posts: Vec<&'a Entry>,
     looks: Vec<&'a Entry>,
-    shared: &'a Shared,
+    ended: &'a Ended,
 }
 
-/// What the requests of all calls did to each other's connections.
+/// The requests that ended a connection, over HTTP/2 under all others on it.
 #[derive(Debug, Default)]
-pub(crate) struct Shared(HashMap<u64, Connection>);
+pub(crate) struct Ended(HashMap<u64, Vec<u64>>);
 
-#[derive(Debug, Default)]
-struct Connection {
-    /// The requests that ended it, over HTTP/2 under all others.
-    ended_by: Vec<u64>,
-    /// How many it carried.
-    requests: usize,
-}
+// === impl Ended ===
 
-// === impl Shared ===
-
-impl Shared {
+impl Ended {
     pub(crate) fn of(journal: &[Entry]) -> Self {
-        let mut shared = Self::default();
+        let mut ended = Self::default();
         for entry in journal {
-            let connection = shared.0.entry(entry.connection).or_default();
-            connection.requests += 1;
             if let Some(Answer::Reset | Answer::Close | Answer::Garbage | Answer::GoAway) =
                 entry.answer
             {
-                connection.ended_by.push(entry.seq);
+                ended.0.entry(entry.connection).or_default().push(entry.seq);
             }
         }
-        shared
+        ended
     }
 
     /// Whether the connection of this request was ended by another one.
-    fn was_ended_under(&self, entry: &Entry) -> bool {
-        let ended_by = &self.0[&entry.connection].ended_by;
-        ended_by.iter().any(|seq| *seq != entry.seq)
-    }
-
-    /// Whether the connection carried nothing but this request.
-    fn was_alone(&self, entry: &Entry) -> bool {
-        self.0[&entry.connection].requests == 1
+    fn is_under(&self, entry: &Entry) -> bool {
+        let by = self.0.get(&entry.connection);
+        by.is_some_and(|by| by.iter().any(|seq| *seq != entry.seq))
     }
 }
 
@@ -66,7 +51,7 @@ pub(crate) fn was_knowable(
     plan: &Plan,
     ground: Ground,
     requests: &[&Entry],
-    shared: &Shared,
+    ended: &Ended,
 ) -> Option<&'static str> {
     let (posts, looks): (Vec<_>, Vec<_>) = requests.iter().partition(|entry| entry.is_post());
     let evidence = Evidence {
@@ -74,7 +59,7 @@ pub(crate) fn was_knowable(
         ground,
         posts,
         looks,
-        shared,
+        ended,
     };
     // On a slow machine any POST may have taken too long where the time is short.
     if ground.hangs {
@@ -95,15 +80,17 @@ impl Evidence<'_> {
         let mut entries = self.posts.iter().chain(&self.looks);
         // What never came was lost with its connection, or found none.
         let is_missing = self.ground.is_shaky && (self.posts.is_empty() || self.looks.is_empty());
-        is_missing || entries.any(|entry| self.shared.was_ended_under(entry))
+        is_missing || entries.any(|entry| self.ended.is_under(entry))
     }
 
     fn points_at(&self) -> Option<&'static str> {
-        let said: Vec<Says> = (0..self.posts.len()).map(|n| self.said(n)).collect();
-        if said.contains(&Says::Started) {
+        let says: Vec<Says> = (0..self.posts.len()).map(|n| self.hit(n).says()).collect();
+        if says.contains(&Says::Started) {
             return Some("Graph answered that the action is started");
         }
-        if said.iter().all(|said| *said == Says::NotStarted) {
+        // Where connections end under others, a POST may be lost before Graph has seen it,
+        // and a GOAWAY may have to count a stream in.
+        if !self.ground.is_shaky && says.iter().all(|says| *says == Says::NotStarted) {
             return Some("Graph refused every POST");
         }
         if self.ground.mode == "off" {
@@ -131,15 +118,8 @@ impl Evidence<'_> {
         }
     }
 
-    /// What the answer to the n-th POST told.
-    fn said(&self, n: usize) -> Says {
-        let hit = self.plan.posts.get(n).map_or(Hit::Usual, |post| post.hit);
-        // A GOAWAY leaves out no stream below one that is handled, and the journal's order
-        // is not the streams'.
-        if hit == Hit::GoAwayBefore && !self.shared.was_alone(self.posts[n]) {
-            return Says::Nothing;
-        }
-        hit.says()
+    fn hit(&self, n: usize) -> Hit {
+        self.plan.posts.get(n).map_or(Hit::Usual, |post| post.hit)
     }
 
     fn look(&self, n: usize) -> Look {

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     claims::claims,
-    evidence::{Shared, was_knowable},
+    evidence::{Ended, was_knowable},
     gateway::{Caller, Gateway, in_time, turn},
     plan::{Ground, Patience, Plan},
     told::{Counts, Told},
@@ -93,7 +93,7 @@ async fn round(seed: u64, round: u64, calls: u64) -> Counts {
     let sandbox = Arc::into_inner(gateway).unwrap().stop().await;
     releasing.abort();
     let journal = sandbox.journal();
-    let shared = Shared::of(&journal);
+    let ended = Ended::of(&journal);
     let mut counts = Counts::default();
     for made in made {
         counts.count(made.told.as_ref().ok().copied());
@@ -101,7 +101,7 @@ async fn round(seed: u64, round: u64, calls: u64) -> Counts {
             .iter()
             .filter(|entry| entry.task.as_deref() == Some(&made.caller.id))
             .collect();
-        if let Some(wrong) = made.wrong(ground, &requests, &shared) {
+        if let Some(wrong) = made.wrong(ground, &requests, &ended) {
             counts.wrong += 1;
             report(seed, round, ground, &made, &requests, &wrong);
         }
@@ -111,7 +111,7 @@ async fn round(seed: u64, round: u64, calls: u64) -> Counts {
 
 impl Made {
     /// What is wrong with it, when nothing more can happen.
-    fn wrong(&self, ground: Ground, requests: &[&Entry], shared: &Shared) -> Option<String> {
+    fn wrong(&self, ground: Ground, requests: &[&Entry], ended: &Ended) -> Option<String> {
         let told = match &self.told {
             Ok(told) => *told,
             Err(breach) => return Some(breach.clone()),
@@ -128,7 +128,7 @@ impl Made {
         } else if posts > ground.attempts {
             Some(format!("{posts} POSTs"))
         } else if waited && told == Told::Unknown {
-            was_knowable(&self.plan, ground, requests, shared).map(str::to_owned)
+            was_knowable(&self.plan, ground, requests, ended).map(str::to_owned)
         } else if waited && told == Told::Nothing {
             Some("a caller who waits hears nothing".to_owned())
         } else {
