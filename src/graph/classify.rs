@@ -144,6 +144,7 @@ fn headline(kind: Kind) -> &'static str {
         | Kind::CallerNotAllowed
         | Kind::GatewayOverloaded
         | Kind::GatewayDraining
+        | Kind::AuditUnavailable
         | Kind::Unreachable
         | Kind::DeadlineBeforeSend
         | Kind::DeadlineAfterSend

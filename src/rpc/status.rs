@@ -89,6 +89,11 @@ pub fn reason(failure: &Failure) -> String {
     }
 }
 
+/// A failure's code, by name, and its reason, for the audit log.
+pub fn describe(failure: &Failure) -> (&'static str, String) {
+    (code_name(row(failure.kind).code), reason(failure))
+}
+
 /// A code's canonical name, as in `NOT_FOUND`.
 pub const fn code_name(code: Code) -> &'static str {
     match code {

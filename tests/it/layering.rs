@@ -56,6 +56,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     (
         "call",
         &[
+            "audit",
             "authorization",
             "command",
             "deadline",
@@ -71,7 +72,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
         &["authorization", "command", "failure", "telemetry"],
     ),
     ("credentials", &["authorization", "failure"]),
-    ("audit", &["telemetry"]),
+    ("audit", &["authorization", "telemetry"]),
     ("retry", &["failure"]),
     ("throttle", &["authorization", "telemetry"]),
     ("telemetry", &["failure"]),

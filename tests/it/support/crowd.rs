@@ -8,7 +8,7 @@ use h2::{
     RecvStream,
     server::{self, SendResponse},
 };
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use tokio::{net::TcpStream, sync::watch};
 
 use super::{Sent, Stub, Wire, within};
@@ -19,7 +19,7 @@ const CALLS_ON_A_CONNECTION: usize = 250;
 /// Enough connections for many calls.
 pub(crate) struct Crowd(Vec<Wire>);
 
-/// A Graph that speaks HTTP/2 without TLS, takes every POST, and answers none as long as
+/// A Graph that speaks HTTP/2 without TLS, takes every request, and answers none as long as
 /// it is shut.
 pub(crate) struct Hanging {
     stub: Stub,
@@ -100,8 +100,9 @@ async fn serve(stream: TcpStream, posts: watch::Sender<usize>, mut open: watch::
         tokio::select! {
             request = connection.accept() => match request {
                 Some(Ok(request)) => {
+                    let is_post = request.0.method() == Method::POST;
                     waiting.push(request);
-                    posts.send_modify(|posts| *posts += 1);
+                    posts.send_modify(|posts| *posts += usize::from(is_post));
                 }
                 Some(Err(_)) | None => return,
             },
