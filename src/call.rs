@@ -96,7 +96,7 @@ pub struct Call {
 impl Calls {
     /// `tasks` holds the work that goes on after its callers have left; wait for it
     /// before the process ends. Once `ending` is cancelled, every call is answered at
-    /// once.
+    /// once, and that work is dropped.
     pub fn new(
         graph: GraphClient,
         resilience: Resilience,
@@ -167,8 +167,15 @@ impl Calls {
             span: span.clone(),
             progress: progress.clone(),
         };
-        let metrics = &self.tools.metrics;
-        let mut work = Detachable::new(work.run(), progress, &self.tasks, metrics, &span, &place);
+        let mut work = Detachable::new(
+            work.run(),
+            progress,
+            &self.tasks,
+            &self.ending,
+            &self.tools.metrics,
+            &span,
+            &place,
+        );
         tokio::select! {
             biased;
             result = &mut work => result,

@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Span;
 
 use super::{
@@ -29,11 +29,13 @@ type BoxedWork = Pin<Box<dyn Future<Output = Result<Done, Failure>> + Send>>;
 /// Runs inside the call that awaits it. If the call goes away (cancel, lost
 /// connection, deadline) while the outcome of a request that has left is not known,
 /// the work moves into a task of its own, which the shutdown waits for; else it is
-/// dropped and nothing more is sent.
+/// dropped and nothing more is sent. The gateway's end drops it too, so that the audit
+/// log still hears of it.
 pub(super) struct Detachable<'a> {
     work: Option<BoxedWork>,
     progress: &'a Progress,
     tasks: &'a TaskTracker,
+    ending: &'a CancellationToken,
     metrics: &'a Metrics,
     span: &'a Span,
     place: &'a Place,
@@ -47,6 +49,7 @@ impl<'a> Detachable<'a> {
         work: impl Future<Output = Result<Done, Failure>> + Send + 'static,
         progress: &'a Progress,
         tasks: &'a TaskTracker,
+        ending: &'a CancellationToken,
         metrics: &'a Metrics,
         span: &'a Span,
         place: &'a Place,
@@ -55,6 +58,7 @@ impl<'a> Detachable<'a> {
             work: Some(Box::pin(work)),
             progress,
             tasks,
+            ending,
             metrics,
             span,
             place,
@@ -94,18 +98,23 @@ impl<'a> Detachable<'a> {
             return;
         };
         let (metrics, span, place) = (self.metrics.clone(), self.span.clone(), self.place.clone());
-        let detached = metrics.call_detached();
+        let (detached, ending) = (metrics.call_detached(), self.ending.clone());
         let work = async move {
-            let result = AssertUnwindSafe(work)
-                .catch_unwind()
-                .await
-                .unwrap_or_else(|_panic| Err(fault()));
+            let work = AssertUnwindSafe(work).catch_unwind();
+            let result = tokio::select! {
+                biased;
+                result = work => Some(result.unwrap_or_else(|_panic| Err(fault()))),
+                () = ending.cancelled() => None,
+            };
             drop((detached, place));
             // Who was answered was counted then.
             if left == Left::Cancelled {
-                metrics.action_outcome(outcome(&result), CANCELLED);
+                let outcome = result.as_ref().map_or(Outcome::Unknown, outcome);
+                metrics.action_outcome(outcome, CANCELLED);
             }
-            report(&span, &result);
+            if let Some(result) = result {
+                report(&span, &result);
+            }
         };
         self.tasks.spawn_on(work, &runtime);
     }
@@ -194,7 +203,6 @@ mod tests {
         InMemoryMetricExporter, SdkMeterProvider,
         data::{AggregatedMetrics, MetricData, ResourceMetrics},
     };
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::call::{PlaceLimits, Places};
@@ -204,6 +212,7 @@ mod tests {
         meters: SdkMeterProvider,
         metrics: Metrics,
         tasks: TaskTracker,
+        ending: CancellationToken,
         span: Span,
         place: Place,
         progress: Progress,
@@ -227,6 +236,7 @@ mod tests {
                 metrics,
                 meters,
                 tasks: TaskTracker::new(),
+                ending: CancellationToken::new(),
                 span: Span::none(),
                 place: Place::new(places),
                 progress: Progress::default(),
@@ -241,6 +251,7 @@ mod tests {
                 work,
                 &self.progress,
                 &self.tasks,
+                &self.ending,
                 &self.metrics,
                 &self.span,
                 &self.place,
@@ -298,6 +309,23 @@ mod tests {
         drop(counted.detachable(async { panic!("a bug") }));
         counted.tasks.close();
         counted.tasks.wait().await;
+        assert_eq!(counted.outcomes(), ["UNKNOWN 1"]);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_gateway_drops_what_nobody_waits_for() {
+        let counted = Counted::new();
+        counted.progress.begin().body().is_end_stream();
+        let dropped = CancellationToken::new();
+        let drops = dropped.clone().drop_guard();
+        drop(counted.detachable(async move {
+            let _drops = drops;
+            std::future::pending().await
+        }));
+        counted.tasks.close();
+        counted.ending.cancel();
+        counted.tasks.wait().await;
+        assert!(dropped.is_cancelled());
         assert_eq!(counted.outcomes(), ["UNKNOWN 1"]);
     }
 
