@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use incidentgate::{
-    pb::ExecuteResponseActionRequest,
+    pb::{ExecuteResponseActionRequest, ExecuteResponseActionResponse},
     sandbox::{ActionStatus, Fault, Task},
 };
 use serde_json::{Value, json};
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::Log;
 use crate::support::{
@@ -105,6 +105,26 @@ async fn a_record_says_who_wanted_what_and_never_shows_the_token() {
     assert!(!text.contains(TOKEN) && !text.contains(&payload), "{text}");
 }
 
+/// The caller's answer and the outcome say the same.
+#[track_caller]
+fn assert_as_told(end: &Value, told: &Result<ExecuteResponseActionResponse, Status>) {
+    match told {
+        Ok(response) => {
+            assert_eq!(end["clientRequestId"], response.client_request_id);
+            assert_eq!(end["graphRequestId"], response.graph_request_id);
+        }
+        Err(status) => {
+            let error = answer(status);
+            assert_eq!(end["reason"], error.reason);
+            assert_eq!(end["outcome"], error.outcome);
+            for key in ["clientRequestId", "graphRequestId"] {
+                let told = error.metadata.get(key).map(|id| json!(id));
+                assert_eq!(end.get(key), told.as_ref(), "{key}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_outcome_says_what_the_caller_was_told() {
     let log = Log::new();
@@ -193,21 +213,7 @@ async fn an_outcome_says_what_the_caller_was_told() {
         assert_eq!(end.get("reason"), reason.map(Value::from).as_ref());
         assert_eq!(end["attempts"], attempts, "{task}");
         assert_eq!(gateway.sandbox.posts(task), attempts, "{task}");
-        match told {
-            Ok(response) => {
-                assert_eq!(end["clientRequestId"], response.client_request_id);
-                assert_eq!(end["graphRequestId"], response.graph_request_id);
-            }
-            Err(status) => {
-                let error = answer(&status);
-                assert_eq!(Some(&*error.reason), reason, "{task}");
-                assert_eq!(error.outcome, outcome, "{task}");
-                for key in ["clientRequestId", "graphRequestId"] {
-                    let told = error.metadata.get(key).map(|id| json!(id));
-                    assert_eq!(end.get(key), told.as_ref(), "{task} {key}");
-                }
-            }
-        }
+        assert_as_told(end, &told);
     }
     gateway.stop().await;
 }
@@ -288,8 +294,11 @@ async fn a_call_that_graphs_wish_to_wait_holds_back_leaves_no_record() {
 async fn the_longest_id_and_the_strangest_stand_as_they_were_sent() {
     let log = Log::new();
     let mut gateway = log.gateway().start().await;
-    let long = "x".repeat(256);
-    for (n, id) in [&*long, "\"}\\", "端末🔒", " a b "].into_iter().enumerate() {
+    let longest = "x".repeat(256);
+    for (n, id) in [&*longest, "\"}\\", "端末🔒", " a b "]
+        .into_iter()
+        .enumerate()
+    {
         gateway.sandbox.put_task(Task::new(id));
         gateway.execute(id).await.unwrap();
         let records = log.wait_for(2 * n + 2).await;
