@@ -56,6 +56,15 @@ impl Log {
         records(&self.text())
     }
 
+    /// The records among its lines, some of which are torn.
+    fn sound_records(&self) -> Vec<Value> {
+        let text = self.text();
+        let lines = whole_lines(&text);
+        lines
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+
     /// Waits until so many lines stand in it.
     async fn wait_for(&self, count: usize) -> Vec<Value> {
         within(async {
@@ -70,9 +79,13 @@ impl Log {
 
 /// The whole lines of a log, each of which is a record.
 fn records(text: &str) -> Vec<Value> {
-    let (whole, _torn) = text.rsplit_once('\n').unwrap_or_default();
-    let lines = whole.lines().filter(|line| !line.is_empty());
-    lines
+    whole_lines(text)
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
+}
+
+/// Lines that have come to their ends, and are not blank.
+fn whole_lines(text: &str) -> impl Iterator<Item = &str> {
+    let (whole, _torn) = text.rsplit_once('\n').unwrap_or_default();
+    whole.lines().filter(|line| !line.is_empty())
 }

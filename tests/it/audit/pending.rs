@@ -130,6 +130,22 @@ fn standard_input_is_a_log_too_and_none_pending_is_success() {
 }
 
 #[test]
+fn whatever_else_the_file_holds_the_calls_in_it_are_found() {
+    let (_folder, file) = folder();
+    let mut bytes = b"\xff\xfe\x00not text\n\x80".to_vec();
+    bytes.extend(b"x".repeat(1 << 20));
+    bytes.extend(b"\n\r\n{}\n[1]\n");
+    bytes.extend(log().into_bytes());
+    bytes.extend(b"\0".repeat(4096));
+    fs::write(&file, bytes).unwrap();
+    let ended = pending(&file, &[]);
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    assert_eq!(listed(&ended), ["task-2", "task-4"]);
+    let note = "incidentgate: lines that are torn or no audit records: 6\n";
+    assert_eq!(ended.stderr, note);
+}
+
+#[test]
 fn a_log_that_cannot_be_read_is_named() {
     let (folder, file) = folder();
     for path in [&file, folder.path().to_str().unwrap()] {
@@ -169,17 +185,20 @@ fn two_gateways_never_share_a_file_and_a_reader_hears_that_one_writes_it() {
 #[test]
 fn a_log_that_cannot_be_written_ends_the_start_before_a_port_is_open() {
     let serve = ["serve", "--sandbox", "--listen", "127.0.0.1:0"];
-    let variables = [
-        ("INCIDENTGATE_AUDIT__SINK", "file"),
-        ("INCIDENTGATE_AUDIT__FILE", "/nowhere/audit.jsonl"),
-    ];
-    let ended = Program::start_with(&serve, &variables, "").ended();
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    let wanted = "incidentgate: the audit log /nowhere/audit.jsonl cannot be opened: No such file";
-    assert!(ended.stderr.contains(wanted), "{ended:?}");
-    assert!(!ended.stderr.contains("incidentgate serves"), "{ended:?}");
+    let sink = ("INCIDENTGATE_AUDIT__SINK", "file");
+    for (file, why) in [
+        ("/nowhere/audit.jsonl", "No such file"),
+        ("/proc", "Is a directory"),
+    ] {
+        let variables = [sink, ("INCIDENTGATE_AUDIT__FILE", file)];
+        let ended = Program::start_with(&serve, &variables, "").ended();
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let wanted = format!("incidentgate: the audit log {file} cannot be opened: {why}");
+        assert!(ended.stderr.contains(&wanted), "{ended:?}");
+        assert!(!ended.stderr.contains("incidentgate serves"), "{ended:?}");
+    }
 
-    let ended = Program::start_with(&serve, &variables[..1], "").ended();
+    let ended = Program::start_with(&serve, &[sink], "").ended();
     assert_eq!(ended.code, Some(64), "{ended:?}");
     assert!(
         ended.stderr.contains("audit.file (default): expected"),
