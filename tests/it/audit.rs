@@ -9,8 +9,10 @@ mod records;
 
 use std::fs;
 
+use incidentgate::sandbox::{Options, Sandbox};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 
 use crate::support::{Gateway, GatewayBuilder, within};
 
@@ -75,6 +77,12 @@ impl Log {
         .await;
         self.records()
     }
+}
+
+/// A Graph for gateways, and commands, in processes of their own.
+async fn start_sandbox() -> Sandbox {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    Sandbox::start(listener, Options::default()).await.unwrap()
 }
 
 /// The whole lines of a log, each of which is a record.

@@ -18,14 +18,11 @@ use incidentgate::{
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::Value;
-use tokio::{
-    net::TcpListener,
-    task::{JoinSet, spawn_blocking},
-};
+use tokio::task::{JoinSet, spawn_blocking};
 use tonic::{Status, transport::Endpoint};
 use tonic_types::StatusExt as _;
 
-use super::Log;
+use super::{Log, start_sandbox};
 use crate::support::{
     TOKEN,
     program::{Program, Server},
@@ -128,8 +125,7 @@ async fn round(log: &Log, graph: &Sandbox, fsync: &str, posts: usize, tasks: &Ar
 }
 
 async fn a_gateway_is_killed_again_and_again(fsync: &str) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let graph = Sandbox::start(listener, Default::default()).await.unwrap();
+    let graph = start_sandbox().await;
     let log = Log::new();
     let mut dice = StdRng::seed_from_u64(SEED);
     let tasks = Arc::default();

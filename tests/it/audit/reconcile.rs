@@ -3,21 +3,16 @@
 
 use std::fs;
 
-use incidentgate::sandbox::{ActionStatus, Fault, Sandbox, Task};
+use incidentgate::sandbox::{ActionStatus, Fault, Task};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 
-use super::Log;
+use super::{Log, start_sandbox};
 use crate::support::{
     Stub, TOKEN,
     program::{Ended, Program},
     within,
 };
-
-async fn sandbox() -> Sandbox {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    Sandbox::start(listener, Default::default()).await.unwrap()
-}
 
 /// An intent for each task, with nothing after it.
 fn intents(log: &Log, tasks: &[&str]) {
@@ -60,7 +55,7 @@ fn now(ended: &Ended) -> Vec<&str> {
 
 #[tokio::test]
 async fn each_call_is_listed_with_what_its_task_shows_in_their_order() {
-    let graph = sandbox().await;
+    let graph = start_sandbox().await;
     let states = [
         (ActionStatus::NotStarted, "not started, as yet"),
         (ActionStatus::InProgress, "started (inProgress)"),
@@ -113,7 +108,7 @@ async fn each_call_is_listed_with_what_its_task_shows_in_their_order() {
 
 #[tokio::test]
 async fn one_whose_task_is_not_seen_is_unknown_and_the_exit_code_says_so() {
-    let graph = sandbox().await;
+    let graph = start_sandbox().await;
     let unavailable = || Fault::error(503, "serviceNotAvailable", "busy");
     graph.script("a", [unavailable().on_read()]);
     graph.script("b", [Fault::captive_page().on_read()]);
@@ -178,7 +173,7 @@ async fn once_graph_asks_to_wait_or_takes_no_such_token_the_others_are_not_asked
             "unknown: Graph answered HTTP 401 InvalidAuthenticationToken",
         ),
     ] {
-        let graph = sandbox().await;
+        let graph = start_sandbox().await;
         let refusals = (0..100).map(|_| refusal.clone().on_read());
         graph.script("*", refusals);
         let tasks: Vec<_> = (0..100).map(|n| n.to_string()).collect();
@@ -197,7 +192,7 @@ async fn once_graph_asks_to_wait_or_takes_no_such_token_the_others_are_not_asked
 
 #[tokio::test]
 async fn an_interrupt_ends_the_asking_and_what_is_known_is_listed() {
-    let graph = sandbox().await;
+    let graph = start_sandbox().await;
     graph.put_task(Task::new("a"));
     graph.script("held", (0..7).map(|_| Fault::hold().on_read()));
     let log = Log::new();
