@@ -14,8 +14,9 @@ use tracing::Span;
 
 use super::{
     done::{Done, outcome},
+    left::{CANCELLED, Interruption, Left},
     place::Place,
-    progress::{Left, Progress},
+    progress::Progress,
 };
 use crate::{
     failure::{Failure, Kind},
@@ -60,9 +61,15 @@ impl<'a> Detachable<'a> {
         }
     }
 
+    /// Leaves the work to itself, and says what its caller is told now.
+    pub(super) fn interrupt(&mut self, interruption: Interruption) -> Failure {
+        let departed = self.leave(Left::Answered(interruption));
+        interruption.failure(departed, self.progress.sent())
+    }
+
     /// Leaves the work to itself, and says whether anything has left whose outcome is
     /// not known.
-    pub(super) fn leave(&mut self, left: Left) -> Departed {
+    fn leave(&mut self, left: Left) -> Departed {
         self.progress.leave(left);
         let Some(work) = self.work.take() else {
             return Departed::Yes;
@@ -96,7 +103,7 @@ impl<'a> Detachable<'a> {
             drop((detached, place));
             // Who was answered was counted then.
             if left == Left::Cancelled {
-                metrics.action_outcome(outcome(&result), left.code());
+                metrics.action_outcome(outcome(&result), CANCELLED);
             }
             report(&span, &result);
         };
@@ -126,15 +133,12 @@ impl Drop for Detachable<'_> {
         if self.work.is_none() {
             return;
         }
-        let left = Left::Cancelled;
-        let departed = self.leave(left);
+        let departed = self.leave(Left::Cancelled);
         match departed {
             // Counted when it is known.
             Departed::Yes => {}
-            Departed::NotYet => self.metrics.action_outcome(Outcome::Unknown, left.code()),
-            Departed::Never => self
-                .metrics
-                .action_outcome(Outcome::NotStarted, left.code()),
+            Departed::NotYet => self.metrics.action_outcome(Outcome::Unknown, CANCELLED),
+            Departed::Never => self.metrics.action_outcome(Outcome::NotStarted, CANCELLED),
         }
         tracing::info!(
             parent: self.span,
