@@ -295,11 +295,16 @@ impl Work {
 
 impl Trail {
     /// The answer after the last failure. A refusal says nothing about an earlier POST
-    /// that was lost: that doubt stays.
-    fn verdict(&self, last: Failure) -> Failure {
+    /// that was lost: that doubt stays, unless the action is known to be started.
+    fn verdict(&self, mut last: Failure) -> Failure {
         match &self.doubt {
             Some(doubt) if last.outcome() == Outcome::NotStarted => doubt.clone(),
-            _ => last,
+            Some(_) if last.outcome() == Outcome::AlreadyStarted => {
+                "the action has been started, by an earlier POST of this call whose answer was lost, or by another call"
+                    .clone_into(&mut last.message);
+                last
+            }
+            Some(_) | None => last,
         }
     }
 

@@ -235,8 +235,10 @@ fn metadata(failure: &Failure) -> MetadataMap {
 }
 
 fn pushback(delay: Duration) -> AsciiMetadataValue {
-    // gRFC A6: an int32.
-    AsciiMetadataValue::from(i32::try_from(delay.as_millis()).unwrap_or(i32::MAX))
+    // Rounded up: who waits as long as it is told must not come too early. gRFC A6: an
+    // int32.
+    let millis = delay.as_nanos().div_ceil(1_000_000);
+    AsciiMetadataValue::from(i32::try_from(millis).unwrap_or(i32::MAX))
 }
 
 /// `itemNotFound` -> `ITEM_NOT_FOUND`; `HTTP_404` where that gives no reason of the
