@@ -8,7 +8,7 @@ use tonic::{codec::CompressionEncoding, service::Routes};
 
 use crate::{
     audit::{Audit, AuditOptions, Fsync, Medium, OnFailure},
-    call::{Calls, Resilience},
+    call::{Auditing, Calls, Resilience},
     config::{AuditFsync, AuditSink, Config, OnAuditFailure, ReconciliationMode},
     credentials::Credentials,
     graph::{GraphClient, GraphOptions},
@@ -17,7 +17,7 @@ use crate::{
         incident_task_service_server::IncidentTaskServiceServer,
     },
     retry::{Budget, Policy, Reconciliation},
-    rpc::{IncidentTasks, MAX_REQUEST_BYTES, PlaceLimits},
+    rpc::{IncidentTasks, MAX_REQUEST_BYTES, PlaceLimits, status},
     server::{self, DrainTimes, Drained, Front, Lifecycle, Limits, Shutdown, health::Health},
     telemetry::{Metrics, Propagator},
     throttle::Gates,
@@ -54,6 +54,10 @@ impl App {
         let calls = Calls::new(
             graph,
             resilience(config, gates),
+            Auditing {
+                log: audit.clone(),
+                describe: status::describe,
+            },
             lifecycle.calls().clone(),
             lifecycle.ending().clone(),
             metrics.clone(),
@@ -121,7 +125,8 @@ fn routes(tasks: IncidentTasks, health: Health, reflection: bool) -> anyhow::Res
         .add_service(descriptors().build_v1alpha()?))
 }
 
-fn graph_options(config: &Config) -> anyhow::Result<GraphOptions> {
+/// How the configuration wants Graph to be reached.
+pub fn graph_options(config: &Config) -> anyhow::Result<GraphOptions> {
     let graph = &config.graph;
     let url = graph.url.as_ref().context("graph.url is not set")?;
     let extra_roots = graph

@@ -36,7 +36,7 @@ use tokio::sync::{Semaphore, oneshot};
 pub use self::{
     entry::Entry,
     file::is_in_use,
-    record::{Caller, Claims, Intent, Outcome},
+    record::{Caller, Intent, Outcome},
 };
 use self::{
     file::LogFile,
@@ -178,12 +178,13 @@ impl Audit {
     }
 
     /// Records that a POST is about to leave. Returns once that is as durable as the
-    /// policy asks; on `Err` the call must not go on.
+    /// policy asks; on `Err` the call must not go on. A log that is off does not ask what
+    /// the intent is.
     ///
     /// Cancel-safe: where the intent of a dropped future stands in the log, an outcome
     /// says that nothing was sent. There is no limit of its own to the wait, which a
     /// stalled medium makes long; the call's deadline ends it.
-    pub async fn intent(&self, intent: Intent) -> Result<Entry, Unrecorded> {
+    pub async fn intent(&self, intent: impl FnOnce() -> Intent) -> Result<Entry, Unrecorded> {
         let Some(log) = &self.0 else {
             return Ok(Entry::silent());
         };
@@ -191,7 +192,7 @@ impl Audit {
         let Ok(place) = log.places.clone().acquire_owned().await else {
             return log.without_writer();
         };
-        let (entry, line) = Entry::new(intent, log.queue.clone());
+        let (entry, line) = Entry::new(intent(), log.queue.clone());
         let (answer, answered) = oneshot::channel();
         let waiting = Waiting {
             line,

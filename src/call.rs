@@ -6,32 +6,40 @@
 
 mod detachable;
 mod done;
+mod left;
 mod place;
 mod places;
 mod progress;
+mod record;
 mod work;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep_until},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Span;
 
 use self::{
     detachable::Detachable,
-    progress::{Left, Progress},
-    work::{Tools, Work},
+    left::Interruption,
+    progress::Progress,
+    work::{MAX_LOOKS, Tools, Work},
 };
 pub use self::{
     done::{Confirmation, Done},
     place::Place,
     places::{PlaceLimits, Places},
+    record::Describe,
 };
 use crate::{
+    audit::Audit,
     authorization::Authorization,
     command::Command,
     deadline::Deadline,
-    failure::{Failure, Kind},
+    failure::Failure,
     graph::{Departed, GraphClient},
     retry::{Budget, Policy},
     telemetry::Metrics,
@@ -59,6 +67,15 @@ pub struct Resilience {
     pub look_timeout: Duration,
 }
 
+/// Where each call is written down, and in which words.
+#[derive(Debug, Clone)]
+pub struct Auditing {
+    /// The log.
+    pub log: Audit,
+    /// How a failure is told to a caller.
+    pub describe: Describe,
+}
+
 /// One call: what to do, as whom, until when.
 #[derive(Debug)]
 pub struct Call {
@@ -66,6 +83,8 @@ pub struct Call {
     pub command: Command,
     /// What Graph is shown.
     pub authorization: Authorization,
+    /// The other end of the caller's connection.
+    pub peer: SocketAddr,
     /// Until when the caller must be answered.
     pub deadline: Deadline,
     /// The server span.
@@ -77,10 +96,11 @@ pub struct Call {
 impl Calls {
     /// `tasks` holds the work that goes on after its callers have left; wait for it
     /// before the process ends. Once `ending` is cancelled, every call is answered at
-    /// once.
+    /// once, and that work is dropped.
     pub fn new(
         graph: GraphClient,
         resilience: Resilience,
+        auditing: Auditing,
         tasks: TaskTracker,
         ending: CancellationToken,
         metrics: Metrics,
@@ -98,6 +118,8 @@ impl Calls {
                 budget,
                 gates,
                 look_timeout,
+                looks: Semaphore::new(MAX_LOOKS),
+                auditing,
                 metrics,
             }),
             tasks,
@@ -108,13 +130,13 @@ impl Calls {
     /// Starts the action of one task, or says why not, before the deadline.
     ///
     /// Dropping the future does not cancel a POST that may have left: it is
-    /// finished in a task of its own, and its outcome goes to span and log.
+    /// finished in a task of its own, and its outcome goes to span, log and audit log.
     pub async fn execute(&self, call: Call) -> Result<Done, Failure> {
         call.place.begin();
         let progress = Progress::default();
         let client_request_id = call.command.client_request_id.clone();
         let result = if call.deadline.has_passed(Instant::now()) {
-            Err(deadline_passed(Departed::Never, &progress))
+            Err(Interruption::DeadlinePassed.failure(Departed::Never, 0))
         } else {
             self.work(call, &progress).await
         };
@@ -131,6 +153,7 @@ impl Calls {
         let Call {
             command,
             authorization,
+            peer,
             deadline,
             span,
             place,
@@ -139,60 +162,29 @@ impl Calls {
             tools: Arc::clone(&self.tools),
             command,
             authorization,
+            peer,
             deadline,
             span: span.clone(),
             progress: progress.clone(),
         };
-        let metrics = &self.tools.metrics;
-        let mut work = Detachable::new(work.run(), progress, &self.tasks, metrics, &span, &place);
+        let mut work = Detachable::new(
+            work.run(),
+            progress,
+            &self.tasks,
+            &self.ending,
+            &self.tools.metrics,
+            &span,
+            &place,
+        );
         tokio::select! {
             biased;
             result = &mut work => result,
             () = sleep_until(deadline.answer_by()) => {
-                Err(deadline_passed(work.leave(Left::DeadlinePassed), progress))
+                Err(work.interrupt(Interruption::DeadlinePassed))
             }
             () = self.ending.cancelled() => {
-                Err(gateway_ends(work.leave(Left::GatewayEnds), progress))
+                Err(work.interrupt(Interruption::GatewayEnds))
             }
         }
     }
-}
-
-fn deadline_passed(departed: Departed, progress: &Progress) -> Failure {
-    let sent = progress.sent();
-    let (kind, message) = match departed {
-        Departed::Never if sent == 0 => (
-            Kind::DeadlineBeforeSend,
-            "the deadline passed before anything was sent to Graph",
-        ),
-        Departed::Never => (
-            Kind::DeadlineBeforeSend,
-            "the deadline passed before Graph, which had refused the call for the moment, could be asked again",
-        ),
-        Departed::NotYet | Departed::Yes => (
-            Kind::DeadlineAfterSend,
-            "the deadline passed before Graph answered, and the action may have been started",
-        ),
-    };
-    interrupted(kind, message, sent)
-}
-
-fn gateway_ends(departed: Departed, progress: &Progress) -> Failure {
-    let (kind, message) = match departed {
-        Departed::Never => (
-            Kind::GatewayDraining,
-            "this gateway is shutting down, and the action was not started; send the call again",
-        ),
-        Departed::NotYet | Departed::Yes => (
-            Kind::ResponseLost,
-            "this gateway had to end before Graph answered, and the action may have been started",
-        ),
-    };
-    interrupted(kind, message, progress.sent())
-}
-
-fn interrupted(kind: Kind, message: &str, attempts: u32) -> Failure {
-    let mut failure = Failure::new(kind, message);
-    failure.attempts = attempts;
-    failure
 }

@@ -34,6 +34,9 @@ use crate::{
 
 pub use client::{Attempt, BuildError, GraphClient, GraphOptions, Look};
 pub use departure::{Departed, Departure};
+pub use echo::{
+    remove_from_headers as remove_token_from_headers, removed_from_body as remove_token_from_body,
+};
 pub use retry_after::{MAX_RETRY_AFTER, parse as parse_retry_after};
 pub use task::{ActionStatus, Seen, read_task};
 pub use warning::parse as parse_warnings;

@@ -4,6 +4,8 @@ pub mod status;
 pub mod table;
 mod validate;
 
+use std::net::SocketAddr;
+
 use tonic::{Request, Response, Status};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -38,6 +40,8 @@ pub struct IncidentTasks {
 pub struct CallContext {
     /// Until when the call must be answered.
     pub deadline: Deadline,
+    /// The other end of the connection.
+    pub peer: SocketAddr,
     /// The server span.
     pub span: Span,
     /// The call's place among those in flight, not taken yet.
@@ -63,6 +67,7 @@ impl IncidentTasks {
         let (metadata, mut extensions, message) = request.into_parts();
         let CallContext {
             deadline,
+            peer,
             span,
             place,
         } = extensions
@@ -93,6 +98,7 @@ impl IncidentTasks {
             .execute(Call {
                 command,
                 authorization,
+                peer,
                 deadline,
                 span,
                 place,

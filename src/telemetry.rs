@@ -5,7 +5,7 @@
 //! | `names` | every attribute and metric name |
 //! | `settings` | the `OTEL_*` variables |
 //! | `log_options`, `logs`, `log_line` | log lines on stderr, and which spans exist |
-//! | `metrics`, `labels` | the instruments, and what tells their values apart |
+//! | `metrics`, `instruments`, `labels` | what is measured, and what tells their values apart |
 //! | `propagation`, `b3` | trace context in and out |
 //! | `export` | providers, OTLP, shutdown |
 //!
@@ -16,6 +16,7 @@
 
 mod b3;
 mod export;
+mod instruments;
 pub mod labels;
 mod log_line;
 pub mod log_options;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::telemetry;
+use crate::{authorization::Claims, telemetry};
 
 /// The most characters of a task's id; the gateway takes no longer one.
 const MAX_TASK_ID: usize = 256;
@@ -37,20 +37,6 @@ pub struct Caller {
         skip_serializing_if = "Claims::is_empty"
     )]
     pub claims: Claims,
-}
-
-/// Claims of an Entra access token, read without a look at its signature.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Claims {
-    /// The application: `azp` or `appid`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub app: Option<String>,
-    /// The tenant: `tid`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tenant: Option<String>,
-    /// The user or the service principal: `oid`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub object: Option<String>,
 }
 
 /// What became of a call.
@@ -168,12 +154,6 @@ impl Intent {
         };
         // Texts and numbers alone: there is nothing that JSON could not say.
         serde_json::to_string(&record).unwrap_or_default() + "\n"
-    }
-}
-
-impl Claims {
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
     }
 }
 

@@ -10,6 +10,7 @@ use std::{path::Path, time::Duration};
 use serde_json::Value;
 
 use super::{pending::Reader, *};
+use crate::authorization::Claims;
 
 /// Far above what anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -47,7 +48,7 @@ fn options(medium: Medium) -> AuditOptions {
 }
 
 async fn record(audit: &Audit, task: &str) -> Result<Entry, Unrecorded> {
-    tokio::time::timeout(PATIENCE, audit.intent(intent(task)))
+    tokio::time::timeout(PATIENCE, audit.intent(move || intent(task)))
         .await
         .expect("the writer works")
 }

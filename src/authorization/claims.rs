@@ -1,7 +1,7 @@
 //! Whom a token names, as it says itself.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The longest payload that is read, in base64url characters. Entra puts at most
 /// 200 groups of 36 characters into a token, which is a third of this.
@@ -12,14 +12,17 @@ const MAX_CLAIM: usize = 128;
 /// What a token says of itself. **Nothing here is verified**: whoever sends a token
 /// can write what he likes into it, and only Graph refuses a forged one. Each claim
 /// is cut at 128 characters and has no control characters.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// The application that asked for the token: `appid` in Entra's tokens of
     /// version 1, `azp` in version 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
     /// The tenant, `tid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
     /// The user or service principal, `oid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
 }
 
@@ -33,6 +36,11 @@ struct Payload {
 }
 
 impl Claims {
+    /// Whether the token says nothing of these.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Nothing if the token is no signed JSON Web Token, if its payload is too long,
     /// or if one of the claims is not text.
     pub(super) fn read(token: &str) -> Option<Self> {

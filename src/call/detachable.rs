@@ -9,13 +9,14 @@ use std::{
 
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Span;
 
 use super::{
     done::{Done, outcome},
+    left::{CANCELLED, Interruption, Left},
     place::Place,
-    progress::{Left, Progress},
+    progress::Progress,
 };
 use crate::{
     failure::{Failure, Kind},
@@ -28,11 +29,13 @@ type BoxedWork = Pin<Box<dyn Future<Output = Result<Done, Failure>> + Send>>;
 /// Runs inside the call that awaits it. If the call goes away (cancel, lost
 /// connection, deadline) while the outcome of a request that has left is not known,
 /// the work moves into a task of its own, which the shutdown waits for; else it is
-/// dropped and nothing more is sent.
+/// dropped and nothing more is sent. The gateway's end drops it too, so that the audit
+/// log still hears of it.
 pub(super) struct Detachable<'a> {
     work: Option<BoxedWork>,
     progress: &'a Progress,
     tasks: &'a TaskTracker,
+    ending: &'a CancellationToken,
     metrics: &'a Metrics,
     span: &'a Span,
     place: &'a Place,
@@ -46,6 +49,7 @@ impl<'a> Detachable<'a> {
         work: impl Future<Output = Result<Done, Failure>> + Send + 'static,
         progress: &'a Progress,
         tasks: &'a TaskTracker,
+        ending: &'a CancellationToken,
         metrics: &'a Metrics,
         span: &'a Span,
         place: &'a Place,
@@ -54,15 +58,22 @@ impl<'a> Detachable<'a> {
             work: Some(Box::pin(work)),
             progress,
             tasks,
+            ending,
             metrics,
             span,
             place,
         }
     }
 
+    /// Leaves the work to itself, and says what its caller is told now.
+    pub(super) fn interrupt(&mut self, interruption: Interruption) -> Failure {
+        let departed = self.leave(Left::Answered(interruption));
+        interruption.failure(departed, self.progress.sent())
+    }
+
     /// Leaves the work to itself, and says whether anything has left whose outcome is
     /// not known.
-    pub(super) fn leave(&mut self, left: Left) -> Departed {
+    fn leave(&mut self, left: Left) -> Departed {
         self.progress.leave(left);
         let Some(work) = self.work.take() else {
             return Departed::Yes;
@@ -87,18 +98,23 @@ impl<'a> Detachable<'a> {
             return;
         };
         let (metrics, span, place) = (self.metrics.clone(), self.span.clone(), self.place.clone());
-        let detached = metrics.call_detached();
+        let (detached, ending) = (metrics.call_detached(), self.ending.clone());
         let work = async move {
-            let result = AssertUnwindSafe(work)
-                .catch_unwind()
-                .await
-                .unwrap_or_else(|_panic| Err(fault()));
+            let work = AssertUnwindSafe(work).catch_unwind();
+            let result = tokio::select! {
+                biased;
+                result = work => Some(result.unwrap_or_else(|_panic| Err(fault()))),
+                () = ending.cancelled() => None,
+            };
             drop((detached, place));
             // Who was answered was counted then.
             if left == Left::Cancelled {
-                metrics.action_outcome(outcome(&result), left.code());
+                let outcome = result.as_ref().map_or(Outcome::Unknown, outcome);
+                metrics.action_outcome(outcome, CANCELLED);
             }
-            report(&span, &result);
+            if let Some(result) = result {
+                report(&span, &result);
+            }
         };
         self.tasks.spawn_on(work, &runtime);
     }
@@ -126,15 +142,12 @@ impl Drop for Detachable<'_> {
         if self.work.is_none() {
             return;
         }
-        let left = Left::Cancelled;
-        let departed = self.leave(left);
+        let departed = self.leave(Left::Cancelled);
         match departed {
             // Counted when it is known.
             Departed::Yes => {}
-            Departed::NotYet => self.metrics.action_outcome(Outcome::Unknown, left.code()),
-            Departed::Never => self
-                .metrics
-                .action_outcome(Outcome::NotStarted, left.code()),
+            Departed::NotYet => self.metrics.action_outcome(Outcome::Unknown, CANCELLED),
+            Departed::Never => self.metrics.action_outcome(Outcome::NotStarted, CANCELLED),
         }
         tracing::info!(
             parent: self.span,
@@ -190,7 +203,6 @@ mod tests {
         InMemoryMetricExporter, SdkMeterProvider,
         data::{AggregatedMetrics, MetricData, ResourceMetrics},
     };
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::call::{PlaceLimits, Places};
@@ -200,6 +212,7 @@ mod tests {
         meters: SdkMeterProvider,
         metrics: Metrics,
         tasks: TaskTracker,
+        ending: CancellationToken,
         span: Span,
         place: Place,
         progress: Progress,
@@ -223,6 +236,7 @@ mod tests {
                 metrics,
                 meters,
                 tasks: TaskTracker::new(),
+                ending: CancellationToken::new(),
                 span: Span::none(),
                 place: Place::new(places),
                 progress: Progress::default(),
@@ -237,6 +251,7 @@ mod tests {
                 work,
                 &self.progress,
                 &self.tasks,
+                &self.ending,
                 &self.metrics,
                 &self.span,
                 &self.place,
@@ -294,6 +309,23 @@ mod tests {
         drop(counted.detachable(async { panic!("a bug") }));
         counted.tasks.close();
         counted.tasks.wait().await;
+        assert_eq!(counted.outcomes(), ["UNKNOWN 1"]);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_gateway_drops_what_nobody_waits_for() {
+        let counted = Counted::new();
+        counted.progress.begin().body().is_end_stream();
+        let dropped = CancellationToken::new();
+        let drops = dropped.clone().drop_guard();
+        drop(counted.detachable(async move {
+            let _drops = drops;
+            std::future::pending().await
+        }));
+        counted.tasks.close();
+        counted.ending.cancel();
+        counted.tasks.wait().await;
+        assert!(dropped.is_cancelled());
         assert_eq!(counted.outcomes(), ["UNKNOWN 1"]);
     }
 

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
+use super::left::Left;
 use crate::graph::{Departed, Departure};
 
 /// Shared by the work of one call and by the call that awaits it: what a caller may
@@ -20,17 +21,6 @@ struct State {
     sent: AtomicU32,
     in_doubt: AtomicBool,
     left: OnceLock<Left>,
-}
-
-/// Why nobody waits for the work any longer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Left {
-    /// The caller has gone away.
-    Cancelled,
-    /// The caller's time is up; it has been told what was known then.
-    DeadlinePassed,
-    /// The gateway has to end, and has told the caller what was known then.
-    GatewayEnds,
 }
 
 // === impl Progress ===
@@ -101,22 +91,9 @@ fn may_have_left(attempt: Option<&Departure>) -> bool {
     attempt.is_some_and(|departure| departure.state() != Departed::Never)
 }
 
-// === impl Left ===
-
-impl Left {
-    /// The gRPC code that ends such a call where something may have been started.
-    pub(super) const fn code(self) -> &'static str {
-        match self {
-            Self::Cancelled => "CANCELLED",
-            Self::DeadlinePassed => "DEADLINE_EXCEEDED",
-            Self::GatewayEnds => "UNKNOWN",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::left::Interruption, *};
 
     #[test]
     fn a_call_is_as_far_as_its_posts() {
@@ -150,8 +127,9 @@ mod tests {
     fn the_first_reason_to_leave_holds() {
         let progress = Progress::default();
         assert_eq!(progress.left(), None);
-        progress.leave(Left::DeadlinePassed);
+        let deadline = Left::Answered(Interruption::DeadlinePassed);
+        progress.leave(deadline);
         progress.leave(Left::Cancelled);
-        assert_eq!(progress.left(), Some(Left::DeadlinePassed));
+        assert_eq!(progress.left(), Some(deadline));
     }
 }

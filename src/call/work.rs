@@ -1,13 +1,19 @@
 //! The work of one call: POST, look, POST again, until something is certain or
 //! nothing more may be done.
 
-use std::{future::pending, pin::pin, sync::Arc, time::Duration};
+use std::{future::pending, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep, sleep_until};
+use opentelemetry::trace::TraceContextExt as _;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep, sleep_until, timeout_at},
+};
 use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::{done::Done, progress::Progress};
+use super::{Auditing, done::Done, progress::Progress, record::Record};
 use crate::{
+    audit::{Caller, Intent},
     authorization::Authorization,
     command::Command,
     deadline::Deadline,
@@ -18,6 +24,11 @@ use crate::{
     throttle::{Gates, Passage},
 };
 
+/// The most looks at a time. Where thousands of calls hang, Graph is in trouble: as many
+/// looks would be no help, and giving them up at once would make Graph's side end the
+/// connection as under a "rapid reset" attack, with every POST on it.
+pub(super) const MAX_LOOKS: usize = 100;
+
 /// What the work of every call needs.
 #[derive(Debug)]
 pub(super) struct Tools {
@@ -27,6 +38,9 @@ pub(super) struct Tools {
     pub(super) gates: Gates,
     /// The most time for a look at the task.
     pub(super) look_timeout: Duration,
+    /// Turns to look at a task: [`MAX_LOOKS`].
+    pub(super) looks: Semaphore,
+    pub(super) auditing: Auditing,
     pub(super) metrics: Metrics,
 }
 
@@ -36,6 +50,7 @@ pub(super) struct Work {
     pub(super) tools: Arc<Tools>,
     pub(super) command: Command,
     pub(super) authorization: Authorization,
+    pub(super) peer: SocketAddr,
     pub(super) deadline: Deadline,
     pub(super) span: Span,
     pub(super) progress: Progress,
@@ -57,7 +72,37 @@ impl Work {
     /// Until the action is known to be started, or there is nothing more to do.
     pub(super) async fn run(self) -> Result<Done, Failure> {
         self.pass().await?;
-        self.attempts().await
+        let record = self.record().await?;
+        let result = self.attempts().await;
+        record.end(&result);
+        result
+    }
+
+    /// The intent stands in the audit log before anything leaves.
+    async fn record(&self) -> Result<Record, Failure> {
+        let Auditing { log, describe } = &self.tools.auditing;
+        let entry = log.intent(|| self.intent()).await.map_err(|error| {
+            Failure::new(
+                Kind::AuditUnavailable,
+                format!("{error}, and nothing is sent to Graph unrecorded"),
+            )
+            .because(error)
+        })?;
+        Ok(Record::new(entry, self.progress.clone(), *describe))
+    }
+
+    fn intent(&self) -> Intent {
+        let context = self.span.context();
+        let span = context.span().span_context().clone();
+        Intent {
+            task_id: self.command.task_id.as_str().to_owned(),
+            client_request_id: self.command.client_request_id.as_str().to_owned(),
+            caller: Caller {
+                peer: self.peer.to_string(),
+                claims: self.authorization.claims().unwrap_or_default(),
+            },
+            trace_id: span.is_valid().then(|| span.trace_id().to_string()),
+        }
     }
 
     /// Waits for its turn where Graph has asked to wait.
@@ -204,13 +249,22 @@ impl Work {
             Some(_) => most,
             None => most.min(self.deadline.remaining(Instant::now())),
         };
-        let look = Look {
-            command: &self.command,
-            authorization: &self.authorization,
-            timeout,
-            parent: &self.span,
+        let until = Instant::now() + timeout;
+        let turn = timeout_at(until, self.tools.looks.acquire()).await;
+        let seen = if turn.is_ok() {
+            let look = Look {
+                command: &self.command,
+                authorization: &self.authorization,
+                until,
+                parent: &self.span,
+            };
+            self.tools.graph.look(look).await
+        } else {
+            Err(Failure::new(
+                Kind::GatewayOverloaded,
+                "too many tasks are being looked at",
+            ))
         };
-        let seen = self.tools.graph.look(look).await;
         self.tools.metrics.reconciliation(match &seen {
             Ok(seen) if seen.action_status.is_started() => Reconciled::Started,
             Ok(_) => Reconciled::NotStarted,
@@ -241,11 +295,16 @@ impl Work {
 
 impl Trail {
     /// The answer after the last failure. A refusal says nothing about an earlier POST
-    /// that was lost: that doubt stays.
-    fn verdict(&self, last: Failure) -> Failure {
+    /// that was lost: that doubt stays, unless the action is known to be started.
+    fn verdict(&self, mut last: Failure) -> Failure {
         match &self.doubt {
             Some(doubt) if last.outcome() == Outcome::NotStarted => doubt.clone(),
-            _ => last,
+            Some(_) if last.outcome() == Outcome::AlreadyStarted => {
+                "the action has been started, by an earlier POST of this call whose answer was lost, or by another call"
+                    .clone_into(&mut last.message);
+                last
+            }
+            Some(_) | None => last,
         }
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Report {
     outcome: Outcome,
     #[serde(skip_serializing_if = "Option::is_none")]
     confirmation: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action_status: Option<String>,
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -59,6 +61,7 @@ impl Report {
         Self {
             outcome: Outcome::Started,
             confirmation: Some(confirmation),
+            action_status: action_status(response.action_status()),
             code: "OK",
             reason: None,
             domain: None,
@@ -100,6 +103,7 @@ impl Report {
         Self {
             outcome,
             confirmation: None,
+            action_status: None,
             code: code_name(status.code()),
             reason: info.map(|info| info.reason.clone()),
             domain: info.map(|info| info.domain.clone()),
@@ -118,6 +122,7 @@ impl Report {
         Self {
             outcome: Outcome::NotStarted,
             confirmation: None,
+            action_status: None,
             code: "UNAVAILABLE",
             reason: None,
             domain: None,
@@ -136,7 +141,7 @@ impl Report {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// 0 only when the action was started by this call.
+    /// 0 only when the action was started, by this call as far as anyone can tell.
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self.outcome {
             Outcome::Started => 0,
@@ -151,7 +156,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.outcome {
             Outcome::Started => "STARTED: the action was started",
-            Outcome::AlreadyStarted => "ALREADY_STARTED: not by this call, but before",
+            Outcome::AlreadyStarted => "ALREADY_STARTED: the action had been started before",
             Outcome::NotStarted => "NOT_STARTED: the action was not started",
             Outcome::Unknown => "UNKNOWN: the action may have been started",
         })?;
@@ -161,6 +166,7 @@ impl fmt::Display for Report {
         };
         let lines = [
             ("confirmation", self.confirmation),
+            ("actionStatus", self.action_status.as_deref()),
             ("code", Some(self.code)),
             ("reason", reason.as_deref()),
             (
@@ -186,6 +192,12 @@ impl fmt::Display for Report {
         }
         write!(f, "\n  {:<18} {}", "next", self.next)
     }
+}
+
+/// The name without the prefix that the enum's values have in common.
+fn action_status(status: pb::ActionStatus) -> Option<String> {
+    let name = status.as_str_name().strip_prefix("ACTION_STATUS_")?;
+    (status != pb::ActionStatus::Unspecified).then(|| name.to_owned())
 }
 
 fn next_step(outcome: Outcome, retry_after_ms: Option<u64>) -> String {

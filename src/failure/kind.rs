@@ -36,6 +36,8 @@ pub enum Kind {
     GatewayOverloaded,
     /// The gateway is shutting down.
     GatewayDraining,
+    /// The audit log cannot be written.
+    AuditUnavailable,
     /// 400: this type of action cannot be started by the API.
     UnsupportedActionType,
     /// 400: the action has been started before.
@@ -117,12 +119,13 @@ impl Origin {
 
 impl Kind {
     /// Every kind, in the order of the status table.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::InvalidRequest,
         Self::CallerUnauthenticated,
         Self::CallerNotAllowed,
         Self::GatewayOverloaded,
         Self::GatewayDraining,
+        Self::AuditUnavailable,
         Self::UnsupportedActionType,
         Self::ActionAlreadyInProgress,
         Self::InvalidTaskId,
@@ -157,6 +160,7 @@ impl Kind {
             | Self::CallerNotAllowed
             | Self::GatewayOverloaded
             | Self::GatewayDraining
+            | Self::AuditUnavailable
             | Self::UnsupportedActionType
             | Self::InvalidTaskId
             | Self::GraphApiNotFound
@@ -191,6 +195,7 @@ impl Kind {
             self,
             Self::GatewayOverloaded
                 | Self::GatewayDraining
+                | Self::AuditUnavailable
                 | Self::Throttled
                 | Self::Unavailable
                 | Self::Unreachable

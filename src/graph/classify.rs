@@ -65,17 +65,19 @@ pub fn classify(reply: &Reply<'_>) -> Result<Accepted, Failure> {
 }
 
 fn accepted(reply: &Reply<'_>) -> Result<Accepted, Failure> {
-    let body = reply.body.trim_ascii();
+    let is_blank = reply.body.trim_ascii().is_empty();
     match reply.body_end {
         BodyEnd::Lost => Err(failure(Kind::ResponseLost, reply, ErrorBody::default())),
-        BodyEnd::Complete if body.is_empty() || is_tracking_object(body) => Ok(Accepted {
+        BodyEnd::Complete if is_blank || is_tracking_object(reply.body) => Ok(Accepted {
             status: reply.status.as_u16(),
             graph_request_id: request_id(reply.headers),
             provider_warnings: warning::parse(reply.headers),
         }),
-        BodyEnd::Complete | BodyEnd::TooLong => {
-            Err(failure(Kind::UnreadableReply, reply, ErrorBody::read(body)))
-        }
+        BodyEnd::Complete | BodyEnd::TooLong => Err(failure(
+            Kind::UnreadableReply,
+            reply,
+            ErrorBody::read(reply.body),
+        )),
     }
 }
 
@@ -144,6 +146,7 @@ fn headline(kind: Kind) -> &'static str {
         | Kind::CallerNotAllowed
         | Kind::GatewayOverloaded
         | Kind::GatewayDraining
+        | Kind::AuditUnavailable
         | Kind::Unreachable
         | Kind::DeadlineBeforeSend
         | Kind::DeadlineAfterSend

@@ -85,8 +85,8 @@ pub struct Look<'a> {
     pub command: &'a Command,
     /// What Graph is shown.
     pub authorization: &'a Authorization,
-    /// The most time for it.
-    pub timeout: Duration,
+    /// When to give it up.
+    pub until: Instant,
     /// The span of the call.
     pub parent: &'a Span,
 }
@@ -174,9 +174,8 @@ impl GraphClient {
     pub async fn look(&self, look: Look<'_>) -> Result<Seen, Failure> {
         let shared = &*self.0;
         let span = shared.telemetry.start(look.parent, Operation::Read);
-        let until = Instant::now() + look.timeout;
         let exchange = match request::read(&shared.root, look.command, look.authorization, &span) {
-            Ok(request) => shared.read(request, look.authorization, until).await,
+            Ok(request) => shared.read(request, look.authorization, look.until).await,
             Err(failure) => Exchange::unsent(failure),
         };
         span.end(&exchange);

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::text::REMOVED;
 
 /// Removes every header whose value holds the token.
-pub(super) fn remove_from_headers(headers: &mut HeaderMap, token: &str) {
+pub fn remove_from_headers(headers: &mut HeaderMap, token: &str) {
     if token.is_empty() {
         return;
     }
@@ -22,20 +22,21 @@ pub(super) fn remove_from_headers(headers: &mut HeaderMap, token: &str) {
 }
 
 /// The body without the token; nothing if it does not hold it.
-pub(super) fn removed_from_body(body: &[u8], token: &str) -> Option<Vec<u8>> {
+pub fn removed_from_body(body: &[u8], token: &str) -> Option<Vec<u8>> {
     if body.is_empty() || token.is_empty() {
         return None;
     }
     // JSON may write any character as an escape, and some writers do so for `/`
-    // and `+`; written anew, it has only those escapes that it needs.
+    // and `+`; written anew, it has only those escapes that it needs, and so has the
+    // token in it.
     let rewritten = body
         .contains(&b'\\')
         .then(|| serde_json::from_slice::<Value>(body).ok())
         .flatten()
-        .map(|document| document.to_string());
-    let text = match &rewritten {
-        Some(text) => text,
-        None => std::str::from_utf8(body).ok()?,
+        .map(|document| (document.to_string(), Value::from(token).to_string()));
+    let (text, token) = match &rewritten {
+        Some((text, quoted)) => (text.as_str(), &quoted[1..quoted.len() - 1]),
+        None => (std::str::from_utf8(body).ok()?, token),
     };
     text.contains(token)
         .then(|| text.replace(token, REMOVED).into_bytes())
@@ -61,6 +62,11 @@ mod tests {
         assert_eq!(
             removed_from_body(br#"{"m":"\"tok\/1\u002B\""}"#, "tok/1+").unwrap(),
             br#"{"m":"\"[removed]\""}"#
+        );
+        // Credentials let any visible character pass.
+        assert_eq!(
+            removed_from_body(br#"{"m":"not \"t\\ok\""}"#, r#""t\ok""#).unwrap(),
+            br#"{"m":"not [removed]"}"#
         );
         assert_eq!(removed_from_body(br#"{"m":"\/"}"#, "tok-1"), None);
         assert_eq!(removed_from_body(b"nothing", "tok-1"), None);

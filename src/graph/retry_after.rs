@@ -9,7 +9,7 @@ pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// The wait that the header's value asks for, capped at [`MAX_RETRY_AFTER`]; a
 /// date that has passed is no wait. Nothing if the value is neither form.
 pub fn parse(value: &[u8], now: SystemTime) -> Option<Duration> {
-    let text = std::str::from_utf8(value).ok()?.trim();
+    let text = std::str::from_utf8(value.trim_ascii()).ok()?;
     let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than u64 holds are a long wait all the same.
         Duration::from_secs(text.parse().unwrap_or(u64::MAX))
@@ -45,6 +45,8 @@ mod tests {
             ("+1", None),
             ("1.5", None),
             ("soon", None),
+            // Only spaces and tabs may stand around a header's value.
+            ("\u{a0}17", None),
         ] {
             assert_eq!(
                 parse(value.as_bytes(), now),

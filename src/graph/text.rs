@@ -2,7 +2,7 @@
 
 /// The first `max` bytes of `text` at most, cut on a character boundary. Control
 /// characters become spaces; a cut is marked by an ellipsis.
-pub(super) fn clean(text: &str, max: usize) -> String {
+fn clean(text: &str, max: usize) -> String {
     const ELLIPSIS: &str = "…";
     let mut cleaned: String = text
         .trim_matches(|c: char| c.is_whitespace() || c.is_control())
@@ -30,12 +30,13 @@ pub(super) const REMOVED: &str = "[removed]";
 pub(super) fn scrub(text: &str, max: usize) -> String {
     let mut after_bearer = false;
     let words: Vec<&str> = text
-        .split_whitespace()
+        // Control characters become spaces, so they part words, too.
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
         // More words than bytes cannot survive the cut.
         .take(max)
         .map(|word| {
-            // `eyJ` is `{"` in base64url: how every JSON Web Token begins.
-            let secret = after_bearer || word.contains("eyJ") || word.contains("://");
+            let secret = after_bearer || looks_like_a_token(word) || word.contains("://");
             after_bearer = word.eq_ignore_ascii_case("bearer");
             if secret { REMOVED } else { word }
         })
@@ -43,10 +44,17 @@ pub(super) fn scrub(text: &str, max: usize) -> String {
     clean(&words.join(" "), max)
 }
 
+/// `eyJ` is `{"` in base64url: how every JSON Web Token begins.
+fn looks_like_a_token(word: &str) -> bool {
+    word.contains("eyJ")
+}
+
 /// An identifier from outside: a short run of letters, digits and `-_.`, or nothing.
+/// A short token would be such a run.
 pub(super) fn identifier(text: &str, max: usize) -> Option<String> {
     let fits = !text.is_empty()
         && text.len() <= max
+        && !looks_like_a_token(text)
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
@@ -82,6 +90,7 @@ mod tests {
             scrub("{\"Message\":\"{\\r\\n\"}", 100),
             "{\"Message\":\"{\\r\\n\"}"
         );
+        assert_eq!(scrub("\0a Bearer\u{1}abc\n", 100), "a Bearer [removed]");
     }
 
     #[test]
@@ -90,7 +99,7 @@ mod tests {
             identifier("43067534-c43a", 64).as_deref(),
             Some("43067534-c43a")
         );
-        for bad in ["", "a b", "a\r\nb", "ü", &"x".repeat(65)] {
+        for bad in ["", "a b", "a\r\nb", "ü", "eyJh.eyJz.c2ln", &"x".repeat(65)] {
             assert_eq!(identifier(bad, 64), None, "{bad:?}");
         }
     }

@@ -50,8 +50,8 @@ fn item(text: &str) -> Option<ProviderWarning> {
     let status_code = from_the_end.next()?;
     let (vendor, provider) = from_the_end.next()?.split_once('/')?;
     Some(ProviderWarning {
-        vendor: text::clean(vendor, MAX_NAME_BYTES),
-        provider: text::clean(provider, MAX_NAME_BYTES),
+        vendor: text::scrub(vendor, MAX_NAME_BYTES),
+        provider: text::scrub(provider, MAX_NAME_BYTES),
         status_code: status_code.trim().parse().ok()?,
         latency: latency
             .trim()

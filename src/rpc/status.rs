@@ -89,6 +89,11 @@ pub fn reason(failure: &Failure) -> String {
     }
 }
 
+/// A failure's code, by name, and its reason, for the audit log.
+pub fn describe(failure: &Failure) -> (&'static str, String) {
+    (code_name(row(failure.kind).code), reason(failure))
+}
+
 /// A code's canonical name, as in `NOT_FOUND`.
 pub const fn code_name(code: Code) -> &'static str {
     match code {
@@ -230,8 +235,10 @@ fn metadata(failure: &Failure) -> MetadataMap {
 }
 
 fn pushback(delay: Duration) -> AsciiMetadataValue {
-    // gRFC A6: an int32.
-    AsciiMetadataValue::from(i32::try_from(delay.as_millis()).unwrap_or(i32::MAX))
+    // Rounded up: who waits as long as it is told must not come too early. gRFC A6: an
+    // int32.
+    let millis = delay.as_nanos().div_ceil(1_000_000);
+    AsciiMetadataValue::from(i32::try_from(millis).unwrap_or(i32::MAX))
 }
 
 /// `itemNotFound` -> `ITEM_NOT_FOUND`; `HTTP_404` where that gives no reason of the

@@ -55,6 +55,7 @@ pub const fn row(kind: Kind) -> Row {
         Kind::CallerNotAllowed => ("the caller may not use this RPC", Code::PermissionDenied, Gateway, Fixed("CALLER_NOT_ALLOWED"), None),
         Kind::GatewayOverloaded => ("the gateway is at its limit of calls in flight", Code::ResourceExhausted, Gateway, Fixed("GATEWAY_OVERLOADED"), None),
         Kind::GatewayDraining => ("the gateway is shutting down", Code::Unavailable, Gateway, Fixed("GATEWAY_DRAINING"), None),
+        Kind::AuditUnavailable => ("the audit log cannot be written", Code::Unavailable, Gateway, Fixed("AUDIT_UNAVAILABLE"), None),
         Kind::UnsupportedActionType => ("400 `UnsupportedActionType`, or message `Currently … is not supported`", Code::FailedPrecondition, Graph, Fixed("UNSUPPORTED_ACTION_TYPE"), Some(Extra::PreconditionFailure)),
         Kind::ActionAlreadyInProgress => ("400 `ActionAlreadyInProgress`, or message `… already in progress`", Code::AlreadyExists, Graph, Fixed("ACTION_ALREADY_IN_PROGRESS"), Some(Extra::ResourceInfo)),
         Kind::InvalidTaskId => ("400 about the task id", Code::InvalidArgument, Graph, FromGraphCode, Some(Extra::BadRequest)),

@@ -102,7 +102,10 @@ impl Front {
         }
         let mut observation =
             Observation::start(&request, method, &peer, &self.propagator, &self.metrics);
-        let mut response = match self.answer(request, method, &observation, &mut held).await {
+        let mut response = match self
+            .answer(request, method, &observation, &peer, &mut held)
+            .await
+        {
             Ok(response) => response,
             Err(failure) => status::from_failure(failure).into_http(),
         };
@@ -129,6 +132,7 @@ impl Front {
         mut request: Request<Incoming>,
         method: Method,
         observation: &Observation,
+        peer: &Peer,
         held: &mut Held,
     ) -> Result<Response<Body>, Failure> {
         held.call = Some(self.lifecycle.admit().ok_or_else(draining)?);
@@ -138,6 +142,7 @@ impl Front {
             let place = place.insert(Place::new(self.places.clone()));
             request.extensions_mut().insert(CallContext {
                 deadline,
+                peer: peer.socket(),
                 span: observation.span().clone(),
                 place: place.clone(),
             });

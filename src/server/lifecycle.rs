@@ -147,6 +147,11 @@ impl Lifecycle {
         }
         self.cut.cancel();
         self.connections.wait().await;
+        // Those without a connection: each still writes its last record.
+        tokio::select! {
+            () = self.calls.wait() => {}
+            () = sleep(LAST_WORDS) => {}
+        }
         Drained { cut_short }
     }
 }

@@ -29,8 +29,9 @@ const MAX_ADDRESS_BYTES: usize = 255;
 /// The other end of a connection, as spans name it.
 #[derive(Debug, Clone)]
 pub(super) struct Peer {
+    socket: SocketAddr,
+    /// As text, made once for a connection.
     address: Arc<str>,
-    port: u16,
 }
 
 /// One call under observation. Dropped before [`Observation::end`], it counts as
@@ -53,11 +54,15 @@ pub(super) struct Observation {
 // === impl Peer ===
 
 impl Peer {
-    pub(super) fn new(address: SocketAddr) -> Self {
+    pub(super) fn new(socket: SocketAddr) -> Self {
         Self {
-            address: Arc::from(address.ip().to_string()),
-            port: address.port(),
+            socket,
+            address: Arc::from(socket.ip().to_string()),
         }
+    }
+
+    pub(super) fn socket(&self) -> SocketAddr {
+        self.socket
     }
 }
 
@@ -206,7 +211,7 @@ fn request_attributes(uri: &Uri, method: Method, peer: &Peer) -> impl Iterator<I
         Some(KeyValue::new(names::NETWORK_PEER_ADDRESS, peer_address)),
         Some(KeyValue::new(
             names::NETWORK_PEER_PORT,
-            i64::from(peer.port),
+            i64::from(peer.socket.port()),
         )),
     ]
     .into_iter()

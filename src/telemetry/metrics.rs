@@ -1,4 +1,4 @@
-//! The instruments, and one typed method per thing that is measured.
+//! One typed method per thing that is measured.
 //!
 //! No method takes an id, a token or a message: what could become an attribute is a static word, a
 //! number from a small set, or the address of an upstream that the configuration fixes.
@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
+use opentelemetry::metrics::{Meter, UpDownCounter};
 
+use super::instruments::Instruments;
 use super::labels::{Attributes, AuditResult, ClientRequest, Outcome, Reconciled, ResendCause};
 use super::names;
 
@@ -19,104 +20,11 @@ pub struct Metrics {
     instruments: Arc<Instruments>,
 }
 
-#[derive(Debug)]
-struct Instruments {
-    /// For what is asked at each export; the other instruments are told.
-    meter: Meter,
-    server_call_duration: Histogram<f64>,
-    client_request_duration: Histogram<f64>,
-    action_outcomes: Counter<u64>,
-    attempt_resends: Counter<u64>,
-    reconciliations: Counter<u64>,
-    calls_in_flight: UpDownCounter<i64>,
-    calls_detached: UpDownCounter<i64>,
-    throttle_refused: Counter<u64>,
-    calls_waiting: UpDownCounter<i64>,
-    calls_without_place: Counter<u64>,
-    audit_records: Counter<u64>,
-    audit_commit_duration: Histogram<f64>,
-}
-
 impl Metrics {
     /// Builds the instruments from `meter`; the global meter is never asked.
     pub fn new(meter: &Meter) -> Self {
-        let seconds = |name, description| {
-            meter
-                .f64_histogram(name)
-                .with_unit(names::UNIT_SECONDS)
-                .with_description(description)
-                .with_boundaries(names::DURATION_BOUNDARIES.to_vec())
-                .build()
-        };
-        let counter = |name, unit, description| {
-            meter
-                .u64_counter(name)
-                .with_unit(unit)
-                .with_description(description)
-                .build()
-        };
-        let level = |name, description| {
-            meter
-                .i64_up_down_counter(name)
-                .with_unit(names::UNIT_CALL)
-                .with_description(description)
-                .build()
-        };
         Self {
-            instruments: Arc::new(Instruments {
-                server_call_duration: seconds(
-                    names::RPC_SERVER_CALL_DURATION,
-                    "Duration of inbound remote procedure calls.",
-                ),
-                client_request_duration: seconds(
-                    names::HTTP_CLIENT_REQUEST_DURATION,
-                    "Duration of HTTP client requests.",
-                ),
-                action_outcomes: counter(
-                    names::ACTION_OUTCOMES,
-                    names::UNIT_CALL,
-                    "Action calls by whether the action was started.",
-                ),
-                attempt_resends: counter(
-                    names::ATTEMPT_RESENDS,
-                    names::UNIT_ATTEMPT,
-                    "POSTs that were sent again for the same call.",
-                ),
-                reconciliations: counter(
-                    names::RECONCILIATIONS,
-                    names::UNIT_READ,
-                    "Looks at the task because the outcome of a POST was not known.",
-                ),
-                calls_in_flight: level(names::CALLS_IN_FLIGHT, "Calls that are being served."),
-                calls_detached: level(
-                    names::CALLS_DETACHED,
-                    "Attempts that go on after their caller left.",
-                ),
-                throttle_refused: counter(
-                    names::THROTTLE_REFUSED,
-                    names::UNIT_CALL,
-                    "Calls that were refused because Graph asked their credential to wait.",
-                ),
-                meter: meter.clone(),
-                calls_waiting: level(
-                    names::CALLS_WAITING,
-                    "Calls that wait for a place among those in flight.",
-                ),
-                calls_without_place: counter(
-                    names::CALLS_WITHOUT_PLACE,
-                    names::UNIT_CALL,
-                    "Calls that got no place among those in flight, at once or in time.",
-                ),
-                audit_records: counter(
-                    names::AUDIT_RECORDS,
-                    names::UNIT_RECORD,
-                    "Audit records by whether they were written.",
-                ),
-                audit_commit_duration: seconds(
-                    names::AUDIT_COMMIT_DURATION,
-                    "Duration of writing a batch of audit records.",
-                ),
-            }),
+            instruments: Arc::new(Instruments::new(meter)),
         }
     }
 

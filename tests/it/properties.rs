@@ -1,40 +1,18 @@
 //! What holds for every answer that Graph could give, however strange.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use incidentgate::{
-    authorization::TokenOwner,
-    failure::{Failure, GraphReply, Kind, Outcome, Violation},
-    graph::{
-        MAX_RETRY_AFTER,
-        classify::{BodyEnd, Reply, classify},
-        parse_retry_after, parse_warnings,
-    },
-    rpc::status,
-    server::parse_grpc_timeout,
-    telemetry::Propagator,
-};
+use incidentgate::{failure::Kind, graph::MAX_RETRY_AFTER, rpc::status, telemetry::Propagator};
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::json;
 use tonic::{Code, Status};
 
-use crate::support::{Contract, block_bytes};
-
-/// How every JSON Web Token begins; the strategies put it where it must not come back from.
-const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJjYWxsZXIifQ.c2lnbmF0dXJl";
-const CLIENT_REQUEST_ID: &str = "a2f0b4a6-7d3c-4c5e-9a52-0f6f2f6d9d11";
-
-/// A reply that owns its parts.
-#[derive(Debug, Clone)]
-struct Given {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Vec<u8>,
-    body_end: BodyEnd,
-    owner: TokenOwner,
-}
+use crate::promises::{
+    Contract, Given, TOKEN, at_full_length, block_bytes, grpc_timeout, keeps_every_promise,
+    retry_after, warnings_are_bounded,
+};
 
 proptest! {
     #![proptest_config(ProptestConfig {
@@ -46,16 +24,7 @@ proptest! {
 
     #[test]
     fn every_reply_is_a_success_or_one_error_that_keeps_every_promise(given in given()) {
-        let Err(mut failure) = given.classify() else {
-            prop_assert!(given.status.is_success());
-            return Ok(());
-        };
-        if given.status.is_success() {
-            prop_assert_eq!(failure.outcome(), Outcome::Unknown);
-        }
-        failure.client_request_id = Some(CLIENT_REQUEST_ID.to_owned());
-        failure.attempts = 1;
-        keeps_every_promise(&failure);
+        given.keeps_every_promise();
     }
 
     #[test]
@@ -96,40 +65,19 @@ proptest! {
     fn a_grpc_timeout_is_read_by_its_grammar_or_not_at_all(
         value in prop_oneof![vec(any::<u8>(), 0..12), "[0-9]{0,10}[HMSmun]?".prop_map(String::into_bytes)],
     ) {
-        let by_grammar = value.split_last().is_some_and(|(unit, digits)| {
-            b"HMSmun".contains(unit)
-                && (1..=8).contains(&digits.len())
-                && digits.iter().all(u8::is_ascii_digit)
-        });
-        prop_assert_eq!(parse_grpc_timeout(&value).is_some(), by_grammar);
+        grpc_timeout(&value);
     }
 
     #[test]
     fn a_retry_after_is_a_bounded_wait_or_nothing(
         value in prop_oneof![vec(any::<u8>(), 0..40), "[0-9]{1,30}".prop_map(String::into_bytes)],
-        now in 0_u64..1 << 36,
     ) {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
-        let wait = parse_retry_after(&value, now);
-        prop_assert!(wait.is_none_or(|wait| wait <= MAX_RETRY_AFTER));
-        if !value.is_empty() && value.iter().all(u8::is_ascii_digit) {
-            prop_assert!(wait.is_some());
-        }
+        retry_after(&value);
     }
 
     #[test]
     fn warnings_are_bounded_and_without_control_characters(values in vec(header_value(), 0..40)) {
-        let mut headers = HeaderMap::new();
-        for value in values {
-            headers.append("warning", value);
-        }
-        let warnings = parse_warnings(&headers);
-        prop_assert!(warnings.len() <= 16);
-        for warning in warnings {
-            for name in [warning.vendor, warning.provider] {
-                prop_assert!(name.len() <= 128 && !name.contains(char::is_control));
-            }
-        }
+        warnings_are_bounded(&values);
     }
 
     #[test]
@@ -160,56 +108,6 @@ fn the_largest_answer_is_tested_and_fits() {
         .max();
     // Less would mean that the strategies above do not come near the budget.
     assert!(largest > Some(4 * 1024), "{largest:?}");
-}
-
-/// Checks the failure's status; [`Contract::of`] checks what holds for all.
-#[track_caller]
-fn keeps_every_promise(failure: &Failure) {
-    let status = status::from_failure(failure.clone());
-    let contract = Contract::of(&status);
-    let response = status.clone().into_http::<()>();
-    block_bytes(response.headers());
-    assert_eq!(contract.outcome, failure.outcome().as_str());
-    let may_be_sent_again = failure.kind.may_be_sent_again();
-    assert_eq!(contract.retry.is_some(), may_be_sent_again);
-    assert_eq!(contract.retry, failure.retry_after());
-    let pushback = status.metadata().get("grpc-retry-pushback-ms");
-    let says_never = pushback.is_some_and(|value| value == "-1");
-    assert_eq!(says_never, failure.outcome() == Outcome::Unknown);
-    let everything = format!("{status:?} {response:?} {contract:?} {contract}");
-    for part in TOKEN.split('.') {
-        assert!(!everything.contains(part), "{everything}");
-    }
-}
-
-/// Every text as long as it can come out of the classification.
-fn at_full_length(kind: Kind, text: &str, delay: Duration, attempts: u32) -> Failure {
-    let mut failure = Failure::new(kind, cut(text, 450)).with_retry_after(delay);
-    failure.violations = ["incident_task_id", "client_request_id"]
-        .map(|field| Violation {
-            field,
-            description: "d".repeat(100),
-        })
-        .into();
-    failure.reply = Some(Box::new(GraphReply {
-        status: 999,
-        code: Some(cut(text, 64)),
-        inner_code: Some(cut(text, 64)),
-        message: Some(cut(text, 320)),
-        action_type: Some("t".repeat(64)),
-        request_id: Some("r".repeat(64)),
-        claims: Some("Q".repeat(1024)),
-    }));
-    failure.client_request_id = Some(CLIENT_REQUEST_ID.to_owned());
-    failure.attempts = attempts;
-    failure
-}
-
-/// At most so many bytes, to a character's end.
-fn cut(text: &str, max: usize) -> String {
-    let end = (0..=max.min(text.len())).rev();
-    let end = end.into_iter().find(|&end| text.is_char_boundary(end));
-    text[..end.unwrap()].to_owned()
 }
 
 /// Printable text, long enough for every field.
@@ -303,36 +201,9 @@ fn headers() -> impl Strategy<Value = HeaderMap> {
 
 fn given() -> impl Strategy<Value = Given> {
     let status = prop_oneof![100_u16..1000, 200_u16..300, 400_u16..600];
-    let ends = [BodyEnd::Complete, BodyEnd::TooLong, BodyEnd::Lost];
-    let owners = [TokenOwner::Caller, TokenOwner::Gateway];
-    (
-        status,
-        headers(),
-        body(),
-        select(ends.to_vec()),
-        select(owners.to_vec()),
-    )
-        .prop_map(|(status, headers, body, body_end, owner)| Given {
-            status: StatusCode::from_u16(status).unwrap(),
-            headers,
-            body,
-            body_end,
-            owner,
-        })
-}
-
-// === impl Given ===
-
-impl Given {
-    fn classify(&self) -> Result<(), Failure> {
-        classify(&Reply {
-            status: self.status,
-            headers: &self.headers,
-            body: &self.body,
-            body_end: self.body_end,
-            token_owner: self.owner,
-            now: SystemTime::UNIX_EPOCH,
-        })
-        .map(drop)
-    }
+    (status, headers(), body()).prop_map(|(status, headers, body)| Given {
+        status: StatusCode::from_u16(status).unwrap(),
+        headers,
+        body,
+    })
 }

@@ -42,7 +42,7 @@ async fn who_was_asked_to_wait_is_refused_without_a_request_and_others_are_not()
             let delay = error.details.retry_info().unwrap().retry_delay.unwrap();
             assert!(delay > Duration::from_secs(2900), "{delay:?}");
             let pushback: u128 = error.pushback.unwrap().parse().unwrap();
-            assert_eq!(pushback, delay.as_millis());
+            assert_eq!(pushback, delay.as_nanos().div_ceil(1_000_000));
         }
         assert_eq!(gateway.sandbox.posts(ID), 1);
         let throttle: Vec<_> = points(&gateway.metrics())

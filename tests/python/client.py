@@ -90,9 +90,16 @@ class Cases:
             return Refused(error)
         raise AssertionError(f"not refused: {answer}")
 
-    def script(self, task, fault):
-        body = json.dumps([fault]).encode()
-        urllib.request.urlopen(f"http://{self.sandbox}/sandbox/tasks/{task}/faults", body, timeout=10).close()
+    def add(self, task):
+        self.control("PUT", task, {})
+
+    def script(self, task, *faults):
+        self.control("POST", f"{task}/faults", faults)
+
+    def control(self, method, path, body):
+        url = f"http://{self.sandbox}/sandbox/tasks/{path}"
+        request = urllib.request.Request(url, json.dumps(body).encode(), method=method)
+        urllib.request.urlopen(request, timeout=10).close()
 
     def health_is_serving(self):
         answer = self.health_stub.Check(self.health.HealthCheckRequest(), timeout=10)
@@ -129,19 +136,27 @@ class Cases:
         fields = [violation.field for violation in refused.details["BadRequest"].field_violations]
         assert fields == ["incident_task_id", "client_request_id"], fields
 
+    def lost_answer_is_looked_for_in_the_task(self):
+        self.add("7")
+        self.script("7", {"commit": True, "do": "reset"})
+        answer = self.execute("7")
+        assert answer.confirmation == self.pb.EXECUTION_CONFIRMATION_OBSERVED
+        assert (answer.attempts, answer.action_status) == (1, self.pb.ACTION_STATUS_IN_PROGRESS)
+
     def lost_answer_is_unknown_and_not_to_be_replayed(self):
-        self.script("213216", {"commit": True, "do": "reset"})
+        self.script("213216", {"commit": True, "do": "reset"}, {"on": "read", "do": "reset"})
         self.refused("213216").check("UNKNOWN", "GRAPH_RESPONSE_LOST", GATE, "UNKNOWN")
         self.refused("213216").check(
             "ALREADY_EXISTS", "ACTION_ALREADY_IN_PROGRESS", GRAPH, "ALREADY_STARTED", "ResourceInfo"
         )
 
     def throttling_says_when_to_call_again(self):
-        self.script("213213", {"do": {"throttle": {"retryAfter": 2}}})
+        # Longer than the call may take: a shorter wait is the gateway's own.
+        self.script("213213", {"do": {"throttle": {"retryAfter": 20}}})
         refused = self.refused("213213")
         refused.check("RESOURCE_EXHAUSTED", "GRAPH_THROTTLED", GRAPH, "NOT_STARTED", "QuotaFailure", "RetryInfo")
-        assert refused.details["RetryInfo"].retry_delay.ToTimedelta().total_seconds() == 2
-        assert refused.pushback == "2000"
+        assert refused.details["RetryInfo"].retry_delay.ToTimedelta().total_seconds() == 20
+        assert refused.pushback == "20000"
 
 
 def main():
@@ -156,6 +171,7 @@ def main():
         cases.unsupported_action_is_a_failed_precondition,
         cases.unknown_task_is_not_found,
         cases.malformed_request_names_every_field,
+        cases.lost_answer_is_looked_for_in_the_task,
         cases.lost_answer_is_unknown_and_not_to_be_replayed,
         cases.throttling_says_when_to_call_again,
     ]:

@@ -36,13 +36,13 @@ async fn what_has_queued_up_is_written_and_synced_at_once() {
     let medium = Medium::default();
     let audit = refusing(&medium);
     let held = medium.hold();
-    let mut first = Box::pin(audit.intent(intent("first")));
+    let mut first = Box::pin(audit.intent(move || intent("first")));
     begin(&mut first);
     held.reached();
     let tasks: Vec<_> = (0..50).map(|task| task.to_string()).collect();
     let mut others: Vec<_> = tasks
         .iter()
-        .map(|task| Box::pin(audit.intent(intent(task))))
+        .map(|task| Box::pin(audit.intent(move || intent(task))))
         .collect();
     others.iter_mut().for_each(begin);
     held.release();
@@ -85,10 +85,10 @@ async fn a_caller_who_leaves_early_leaves_no_intent_alone() {
     let medium = Medium::default();
     let audit = refusing(&medium);
     let held = medium.hold();
-    let mut written = Box::pin(audit.intent(intent("written")));
+    let mut written = Box::pin(audit.intent(move || intent("written")));
     begin(&mut written);
     held.reached();
-    let mut queued = Box::pin(audit.intent(intent("queued")));
+    let mut queued = Box::pin(audit.intent(move || intent("queued")));
     begin(&mut queued);
     drop((written, queued));
     held.release();
@@ -101,7 +101,7 @@ async fn a_caller_who_leaves_early_leaves_no_intent_alone() {
 
     // Acknowledged, but not taken.
     let held = medium.hold();
-    let mut answered = Box::pin(audit.intent(intent("answered")));
+    let mut answered = Box::pin(audit.intent(move || intent("answered")));
     begin(&mut answered);
     held.release();
     assert!(audit.flush(PATIENCE).await);
@@ -287,11 +287,13 @@ async fn calls_that_come_and_go_before_a_stalled_medium_fill_no_memory() {
     let medium = Medium::default();
     let audit = refusing(&medium);
     let held = medium.hold();
-    let mut first = Box::pin(audit.intent(intent("first")));
+    let mut first = Box::pin(audit.intent(move || intent("first")));
     begin(&mut first);
     held.reached();
     for task in 0..2 * MAX_WAITING {
-        begin(&mut Box::pin(audit.intent(intent(&task.to_string()))));
+        begin(&mut Box::pin(
+            audit.intent(move || intent(&task.to_string())),
+        ));
     }
     let places = &audit.0.as_ref().unwrap().places;
     assert_eq!(places.available_permits(), 0);

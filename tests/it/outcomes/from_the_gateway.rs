@@ -43,6 +43,13 @@ pub(super) fn rows() -> Vec<Row> {
             REFUSED,
         ),
         row(
+            "audit log on a full disk",
+            Kind::AuditUnavailable,
+            Provocation::FullDisk,
+            "UNAVAILABLE | AUDIT_UNAVAILABLE (incidentgate) | NOT_STARTED | RetryInfo 1s",
+            VALID,
+        ),
+        row(
             "cannot connect: TCP",
             Kind::Unreachable,
             Provocation::NobodyListens,

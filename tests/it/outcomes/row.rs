@@ -73,6 +73,8 @@ pub(super) enum Provocation {
     Overloaded,
     /// The call comes after GOAWAY, which its client has not read yet.
     Draining,
+    /// The audit log is on a full disk.
+    FullDisk,
     /// Nobody listens at Graph's port.
     NobodyListens,
     /// Whoever listens there closes every connection before TLS is set up.
@@ -170,6 +172,12 @@ impl Row {
             Provocation::Draining => {
                 let gateway = Gateway::single_attempts().start().await;
                 self.posting(&gateway, draining::late_call).await
+            }
+            Provocation::FullDisk => {
+                let gateway = Gateway::single_attempts()
+                    .with("audit.sink", "file")
+                    .with("audit.file", "/dev/full");
+                self.posting(&gateway.start().await, plain).await
             }
             Provocation::NobodyListens => {
                 let gateway = Gateway::single_attempts().start().await;

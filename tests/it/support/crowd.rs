@@ -8,7 +8,7 @@ use h2::{
     RecvStream,
     server::{self, SendResponse},
 };
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use tokio::{net::TcpStream, sync::watch};
 
 use super::{Sent, Stub, Wire, within};
@@ -17,9 +17,13 @@ use super::{Sent, Stub, Wire, within};
 const CALLS_ON_A_CONNECTION: usize = 250;
 
 /// Enough connections for many calls.
-pub(crate) struct Crowd(Vec<Wire>);
+pub(crate) struct Crowd {
+    wires: Vec<Wire>,
+    /// Whose turn it is to call.
+    next: usize,
+}
 
-/// A Graph that speaks HTTP/2 without TLS, takes every POST, and answers none as long as
+/// A Graph that speaks HTTP/2 without TLS, takes every request, and answers none as long as
 /// it is shut.
 pub(crate) struct Hanging {
     stub: Stub,
@@ -33,15 +37,18 @@ impl Crowd {
     /// Connects so many callers.
     pub(crate) async fn connect(addr: SocketAddr, callers: usize) -> Self {
         let connections = callers.div_ceil(CALLS_ON_A_CONNECTION);
-        Self(join_all((0..connections).map(|_| Wire::connect(addr))).await)
+        Self {
+            wires: join_all((0..connections).map(|_| Wire::connect(addr))).await,
+            next: 0,
+        }
     }
 
     /// Makes so many calls, each for a task of its own, spread over the connections.
     pub(crate) async fn call(&mut self, calls: usize, headers: &[(&str, &str)]) -> Vec<Sent> {
         let mut sent = Vec::with_capacity(calls);
         for n in 0..calls {
-            let connections = self.0.len();
-            let wire = &mut self.0[n % connections];
+            self.next = (self.next + 1) % self.wires.len();
+            let wire = &mut self.wires[self.next];
             sent.push(wire.execute(&format!("crowd-{n}"), headers).await);
         }
         sent
@@ -100,8 +107,9 @@ async fn serve(stream: TcpStream, posts: watch::Sender<usize>, mut open: watch::
         tokio::select! {
             request = connection.accept() => match request {
                 Some(Ok(request)) => {
+                    let is_post = request.0.method() == Method::POST;
                     waiting.push(request);
-                    posts.send_modify(|posts| *posts += 1);
+                    posts.send_modify(|posts| *posts += usize::from(is_post));
                 }
                 Some(Err(_)) | None => return,
             },

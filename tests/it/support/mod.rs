@@ -1,7 +1,6 @@
 //! A gateway in front of a sandbox, both in this process, on ports of their own.
 
 mod collector;
-mod contract;
 mod crowd;
 mod details;
 pub(crate) mod frames;
@@ -18,8 +17,8 @@ mod wire;
 
 use std::{future::Future, time::Duration};
 
+pub(crate) use crate::promises::{Contract, block_bytes};
 pub(crate) use collector::{Collector, Received};
-pub(crate) use contract::{Contract, block_bytes};
 pub(crate) use crowd::{Crowd, Hanging};
 pub(crate) use details::{Answer, answer};
 pub(crate) use gateway::{Gateway, GatewayBuilder, TOKEN, request};

@@ -98,7 +98,8 @@ impl Contract {
             assert_eq!(self.retry, None);
         } else {
             assert!(matches!(&*self.outcome, "NOT_STARTED" | "ALREADY_STARTED"));
-            let delay = self.retry.map(|delay| delay.as_millis().to_string());
+            let millis = |delay: Duration| delay.as_nanos().div_ceil(1_000_000).to_string();
+            let delay = self.retry.map(millis);
             assert_eq!(pushback, delay.as_deref());
         }
         self.check_texts(status);

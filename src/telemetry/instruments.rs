@@ -1,0 +1,105 @@
+//! The instruments, as OpenTelemetry knows them.
+
+use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
+
+use super::names;
+
+#[derive(Debug)]
+pub(super) struct Instruments {
+    /// For what is asked at each export; the other instruments are told.
+    pub(super) meter: Meter,
+    pub(super) server_call_duration: Histogram<f64>,
+    pub(super) client_request_duration: Histogram<f64>,
+    pub(super) action_outcomes: Counter<u64>,
+    pub(super) attempt_resends: Counter<u64>,
+    pub(super) reconciliations: Counter<u64>,
+    pub(super) calls_in_flight: UpDownCounter<i64>,
+    pub(super) calls_detached: UpDownCounter<i64>,
+    pub(super) throttle_refused: Counter<u64>,
+    pub(super) calls_waiting: UpDownCounter<i64>,
+    pub(super) calls_without_place: Counter<u64>,
+    pub(super) audit_records: Counter<u64>,
+    pub(super) audit_commit_duration: Histogram<f64>,
+}
+
+impl Instruments {
+    /// Builds them from `meter`; the global meter is never asked.
+    pub(super) fn new(meter: &Meter) -> Self {
+        let seconds = |name, description| {
+            meter
+                .f64_histogram(name)
+                .with_unit(names::UNIT_SECONDS)
+                .with_description(description)
+                .with_boundaries(names::DURATION_BOUNDARIES.to_vec())
+                .build()
+        };
+        let counter = |name, unit, description| {
+            meter
+                .u64_counter(name)
+                .with_unit(unit)
+                .with_description(description)
+                .build()
+        };
+        let level = |name, description| {
+            meter
+                .i64_up_down_counter(name)
+                .with_unit(names::UNIT_CALL)
+                .with_description(description)
+                .build()
+        };
+        Self {
+            server_call_duration: seconds(
+                names::RPC_SERVER_CALL_DURATION,
+                "Duration of inbound remote procedure calls.",
+            ),
+            client_request_duration: seconds(
+                names::HTTP_CLIENT_REQUEST_DURATION,
+                "Duration of HTTP client requests.",
+            ),
+            action_outcomes: counter(
+                names::ACTION_OUTCOMES,
+                names::UNIT_CALL,
+                "Action calls by whether the action was started.",
+            ),
+            attempt_resends: counter(
+                names::ATTEMPT_RESENDS,
+                names::UNIT_ATTEMPT,
+                "POSTs that were sent again for the same call.",
+            ),
+            reconciliations: counter(
+                names::RECONCILIATIONS,
+                names::UNIT_READ,
+                "Looks at the task because the outcome of a POST was not known.",
+            ),
+            calls_in_flight: level(names::CALLS_IN_FLIGHT, "Calls that are being served."),
+            calls_detached: level(
+                names::CALLS_DETACHED,
+                "Attempts that go on after their caller left.",
+            ),
+            throttle_refused: counter(
+                names::THROTTLE_REFUSED,
+                names::UNIT_CALL,
+                "Calls that were refused because Graph asked their credential to wait.",
+            ),
+            meter: meter.clone(),
+            calls_waiting: level(
+                names::CALLS_WAITING,
+                "Calls that wait for a place among those in flight.",
+            ),
+            calls_without_place: counter(
+                names::CALLS_WITHOUT_PLACE,
+                names::UNIT_CALL,
+                "Calls that got no place among those in flight, at once or in time.",
+            ),
+            audit_records: counter(
+                names::AUDIT_RECORDS,
+                names::UNIT_RECORD,
+                "Audit records by whether they were written.",
+            ),
+            audit_commit_duration: seconds(
+                names::AUDIT_COMMIT_DURATION,
+                "Duration of writing a batch of audit records.",
+            ),
+        }
+    }
+}
