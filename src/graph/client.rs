@@ -55,6 +55,9 @@ struct Shared {
     http: Client,
     /// Keeps no connection, so that each request makes one of its own.
     unpooled: Client,
+    /// For looks: where POSTs and their connections are in trouble, these are not, and
+    /// what becomes of a look harms no POST.
+    looks: Client,
     /// Graph's root with its version, parsed once.
     root: Url,
     attempt_timeout: Duration,
@@ -123,6 +126,7 @@ impl GraphClient {
         Ok(Self(Arc::new(Shared {
             http: http_client(options, plaintext, true)?,
             unpooled: http_client(options, plaintext, false)?,
+            looks: http_client(options, plaintext, true)?,
             attempt_timeout: options.attempt_timeout,
             telemetry: RequestTelemetry::new(&options.url, address, port, propagator, metrics),
             root,
@@ -192,7 +196,7 @@ impl Shared {
         authorization: &Authorization,
         until: Instant,
     ) -> Exchange<Seen> {
-        match timeout_at(until, self.http.execute(request)).await {
+        match timeout_at(until, self.looks.execute(request)).await {
             Ok(Ok(response)) => Exchange::read(response, authorization, until, read_task).await,
             Ok(Err(error)) => Exchange::unread(Some(error)),
             Err(_) => Exchange::unread(None),

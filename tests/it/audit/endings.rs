@@ -87,7 +87,7 @@ async fn a_deadline_before_the_post_has_started_nothing() {
     let gateway = log.gateway().with_graph(graph.https_url());
     let mut gateway = gateway.start().await;
     let mut wire = Wire::connect(gateway.addr).await;
-    let sent = wire.execute(ID, &[("grpc-timeout", "300m")]).await;
+    let sent = wire.execute(ID, &[("grpc-timeout", "1S")]).await;
     let error = sent.answer().await.unwrap().error();
     assert_eq!(error.outcome, "NOT_STARTED");
     let records = log.wait_for(2).await;
@@ -105,12 +105,12 @@ async fn what_became_of_a_post_is_recorded_after_its_deadline() {
         let log = Log::new();
         let gateway = log
             .gateway()
-            .with("graph.attempt_timeout", "600ms")
+            .with("graph.attempt_timeout", "2s")
             .with("reconciliation.mode", "off");
         let mut gateway = gateway.start().await;
         gateway.sandbox.script(ID, [fault]);
         let mut wire = Wire::connect(gateway.addr).await;
-        let sent = wire.execute(ID, &[("grpc-timeout", "200m")]).await;
+        let sent = wire.execute(ID, &[("grpc-timeout", "1S")]).await;
         let error = sent.answer().await.unwrap().error();
         assert_eq!(error.outcome, "UNKNOWN");
         gateway.sandbox.release(ID);
