@@ -96,7 +96,7 @@ pub struct Call {
 impl Calls {
     /// `tasks` holds the work that goes on after its callers have left; wait for it
     /// before the process ends. Once `ending` is cancelled, every call is answered at
-    /// once.
+    /// once, and that work ends.
     pub fn new(
         graph: GraphClient,
         resilience: Resilience,
@@ -130,7 +130,8 @@ impl Calls {
     /// Starts the action of one task, or says why not, before the deadline.
     ///
     /// Dropping the future does not cancel a POST that may have left: it is
-    /// finished in a task of its own, and its outcome goes to span, log and audit log.
+    /// finished in a task of its own, unless the gateway ends, and its outcome goes to
+    /// span, log and audit log.
     pub async fn execute(&self, call: Call) -> Result<Done, Failure> {
         call.place.begin();
         let progress = Progress::default();
@@ -167,8 +168,15 @@ impl Calls {
             span: span.clone(),
             progress: progress.clone(),
         };
-        let metrics = &self.tools.metrics;
-        let mut work = Detachable::new(work.run(), progress, &self.tasks, metrics, &span, &place);
+        let mut work = Detachable::new(
+            work.run(),
+            progress,
+            &self.tasks,
+            &self.ending,
+            &self.tools.metrics,
+            &span,
+            &place,
+        );
         tokio::select! {
             biased;
             result = &mut work => result,

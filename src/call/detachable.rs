@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Span;
 
 use super::{
@@ -28,12 +28,13 @@ type BoxedWork = Pin<Box<dyn Future<Output = Result<Done, Failure>> + Send>>;
 
 /// Runs inside the call that awaits it. If the call goes away (cancel, lost
 /// connection, deadline) while the outcome of a request that has left is not known,
-/// the work moves into a task of its own, which the shutdown waits for; else it is
-/// dropped and nothing more is sent.
+/// the work moves into a task of its own, which the shutdown waits for until `ending`
+/// is cancelled; else it is dropped and nothing more is sent.
 pub(super) struct Detachable<'a> {
     work: Option<BoxedWork>,
     progress: &'a Progress,
     tasks: &'a TaskTracker,
+    ending: &'a CancellationToken,
     metrics: &'a Metrics,
     span: &'a Span,
     place: &'a Place,
@@ -47,6 +48,7 @@ impl<'a> Detachable<'a> {
         work: impl Future<Output = Result<Done, Failure>> + Send + 'static,
         progress: &'a Progress,
         tasks: &'a TaskTracker,
+        ending: &'a CancellationToken,
         metrics: &'a Metrics,
         span: &'a Span,
         place: &'a Place,
@@ -55,6 +57,7 @@ impl<'a> Detachable<'a> {
             work: Some(Box::pin(work)),
             progress,
             tasks,
+            ending,
             metrics,
             span,
             place,
@@ -94,12 +97,21 @@ impl<'a> Detachable<'a> {
             return;
         };
         let (metrics, span, place) = (self.metrics.clone(), self.span.clone(), self.place.clone());
+        let (progress, ending) = (self.progress.clone(), self.ending.clone());
         let detached = metrics.call_detached();
         let work = async move {
-            let result = AssertUnwindSafe(work)
-                .catch_unwind()
-                .await
-                .unwrap_or_else(|_panic| Err(fault()));
+            let result = tokio::select! {
+                biased;
+                result = AssertUnwindSafe(work).catch_unwind() => {
+                    result.unwrap_or_else(|_panic| Err(fault()))
+                }
+                // Dropped, it still says in the audit log that its outcome is unknown; cut
+                // off with the process it could not.
+                () = ending.cancelled() => {
+                    let end = Interruption::GatewayEnds;
+                    Err(end.failure(Departed::Yes, progress.sent()))
+                }
+            };
             drop((detached, place));
             // Who was answered was counted then.
             if left == Left::Cancelled {
@@ -194,7 +206,6 @@ mod tests {
         InMemoryMetricExporter, SdkMeterProvider,
         data::{AggregatedMetrics, MetricData, ResourceMetrics},
     };
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::call::{PlaceLimits, Places};
@@ -204,6 +215,7 @@ mod tests {
         meters: SdkMeterProvider,
         metrics: Metrics,
         tasks: TaskTracker,
+        ending: CancellationToken,
         span: Span,
         place: Place,
         progress: Progress,
@@ -227,6 +239,7 @@ mod tests {
                 metrics,
                 meters,
                 tasks: TaskTracker::new(),
+                ending: CancellationToken::new(),
                 span: Span::none(),
                 place: Place::new(places),
                 progress: Progress::default(),
@@ -241,6 +254,7 @@ mod tests {
                 work,
                 &self.progress,
                 &self.tasks,
+                &self.ending,
                 &self.metrics,
                 &self.span,
                 &self.place,
@@ -298,6 +312,22 @@ mod tests {
         drop(counted.detachable(async { panic!("a bug") }));
         counted.tasks.close();
         counted.tasks.wait().await;
+        assert_eq!(counted.outcomes(), ["UNKNOWN 1"]);
+    }
+
+    #[tokio::test]
+    async fn what_the_end_of_the_gateway_cuts_off_counts_as_unknown() {
+        let counted = Counted::new();
+        counted.progress.begin().body().is_end_stream();
+        let (held, dropped) = tokio::sync::oneshot::channel::<()>();
+        drop(counted.detachable(async move {
+            let _held = held;
+            std::future::pending().await
+        }));
+        counted.ending.cancel();
+        counted.tasks.close();
+        counted.tasks.wait().await;
+        assert!(dropped.await.is_err());
         assert_eq!(counted.outcomes(), ["UNKNOWN 1"]);
     }
 

@@ -78,9 +78,9 @@ impl Lifecycle {
         &self.closing
     }
 
-    /// Resolves when calls must be answered with what is known at that moment: a
-    /// connection that is cut instead looks like UNAVAILABLE to the caller's library,
-    /// which may send the call again.
+    /// Resolves when calls must be answered with what is known at that moment, and
+    /// attempts without a caller must end. A connection that is cut instead looks like
+    /// UNAVAILABLE to the caller's library, which may send the call again.
     pub fn ending(&self) -> &CancellationToken {
         &self.ending
     }
@@ -141,7 +141,7 @@ impl Lifecycle {
             );
             self.ending.cancel();
             tokio::select! {
-                () = self.connections.wait() => {}
+                _ = async { tokio::join!(self.calls.wait(), self.connections.wait()) } => {}
                 () = sleep(LAST_WORDS) => {}
             }
         }
