@@ -11,7 +11,7 @@ use tokio::{
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::{Auditing, done::Done, progress::Progress, record::Record};
+use super::{Auditing, done::Done, left::Interruption, progress::Progress, record::Record};
 use crate::{
     audit::{Caller, Intent},
     authorization::Authorization,
@@ -127,6 +127,9 @@ impl Work {
     }
 
     async fn attempts(&self) -> Result<Done, Failure> {
+        if self.is_over() {
+            return Err(Interruption::DeadlinePassed.failure(Departed::Never, 0));
+        }
         let mut trail = Trail::default();
         loop {
             let failure = match self.attempt(&mut trail).await {
@@ -151,13 +154,19 @@ impl Work {
             if let Err(refusal) = self.pass().await {
                 return Err(self.settle(trail.verdict(refusal)));
             }
-            // Whoever has left is not to find the action started later.
-            if self.progress.left().is_some() {
+            if self.is_over() {
                 return Err(self.settle(trail.verdict(failure)));
             }
             self.tools.metrics.resend(resend_cause(&failure));
             trail.turn(&failure);
         }
+    }
+
+    /// Whether nothing may be begun any more: whoever has left, or is about to, is not to
+    /// find the action started later. The deadline is asked for, too, since a wait that
+    /// ends late on a machine that stood still ends beside the deadline's own alarm.
+    fn is_over(&self) -> bool {
+        self.progress.left().is_some() || self.deadline.has_passed(Instant::now())
     }
 
     /// One POST; and a look at the task beside it, should it take too long for a look
