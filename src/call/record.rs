@@ -176,7 +176,9 @@ mod tests {
         ] {
             let outcome = recorded(|record, progress| {
                 progress.begin().body().is_end_stream();
-                left.into_iter().for_each(|left| progress.leave(left));
+                if let Some(left) = left {
+                    progress.leave(left);
+                }
                 progress.end(false);
                 record.end(&refused);
             })
@@ -202,7 +204,9 @@ mod tests {
                     body.is_end_stream();
                 }
                 drop(body);
-                left.into_iter().for_each(|left| progress.leave(left));
+                if let Some(left) = left {
+                    progress.leave(left);
+                }
                 drop(record);
             })
             .await;
