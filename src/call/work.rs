@@ -120,7 +120,7 @@ impl Work {
             Passage::Open => Ok(()),
             Passage::After(wait) | Passage::Closed(wait) => Err(Failure::new(
                 Kind::Throttled,
-                "Graph has asked the callers with this credential to wait, and nothing was sent",
+                "Graph has asked the callers with this credential to wait, and the action was not started",
             )
             .with_retry_after(wait)),
         }
@@ -174,13 +174,13 @@ impl Work {
     async fn attempt(&self, trail: &mut Trail) -> Result<Done, Failure> {
         trail.tries += 1;
         let departure = self.progress.begin();
-        let attempt = self.tools.graph.clone().attempt(Attempt {
-            command: self.command.clone(),
-            authorization: self.authorization.clone(),
+        let attempt = self.tools.graph.attempt(Attempt {
+            command: &self.command,
+            authorization: &self.authorization,
             number: trail.tries,
             on_new_connection: trail.on_new_connection,
-            departure: departure.clone(),
-            parent: self.span.clone(),
+            departure: &departure,
+            parent: &self.span,
         });
         let mut attempt = pin!(attempt);
         let result = tokio::select! {
