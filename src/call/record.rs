@@ -159,8 +159,8 @@ mod tests {
         assert!(audit.flush(Duration::from_secs(60)).await);
         let log = fs::read_to_string(path).unwrap();
         let outcome: Value = serde_json::from_str(log.lines().nth(1).unwrap()).unwrap();
-        let word = |key: &str| outcome[key].as_str().unwrap_or("-").to_owned();
-        ["outcome", "code", "reason"].map(word).join(" ")
+        let text = |key: &str| outcome[key].as_str().unwrap_or("-").to_owned();
+        ["outcome", "code", "reason"].map(text).join(" ")
     }
 
     #[tokio::test]

@@ -240,7 +240,8 @@ impl Work {
     /// been started, although the POST is not answered yet. Else it never ends.
     async fn seen_started(&self, departure: &Departure) -> Seen {
         if self.tools.policy.reconciliation != Reconciliation::Off {
-            sleep_until(self.deadline.look_at(self.tools.look_timeout)).await;
+            let share = self.tools.look_timeout;
+            sleep_until(self.deadline.look_at(share, Instant::now())).await;
             if departure.state() == Departed::Yes
                 && let Some(seen) = self.look().await
                 && seen.action_status.is_started()
