@@ -125,7 +125,8 @@ fn routes(tasks: IncidentTasks, health: Health, reflection: bool) -> anyhow::Res
         .add_service(descriptors().build_v1alpha()?))
 }
 
-fn graph_options(config: &Config) -> anyhow::Result<GraphOptions> {
+/// How the configuration wants Graph to be reached.
+pub fn graph_options(config: &Config) -> anyhow::Result<GraphOptions> {
     let graph = &config.graph;
     let url = graph.url.as_ref().context("graph.url is not set")?;
     let extra_roots = graph

@@ -96,7 +96,7 @@ pub struct Call {
 impl Calls {
     /// `tasks` holds the work that goes on after its callers have left; wait for it
     /// before the process ends. Once `ending` is cancelled, every call is answered at
-    /// once, and that work ends.
+    /// once, and that work is dropped.
     pub fn new(
         graph: GraphClient,
         resilience: Resilience,

@@ -10,6 +10,7 @@ mod report;
 mod sandbox;
 mod serve;
 mod settings;
+mod token;
 
 use std::{
     future::Future,
@@ -69,7 +70,7 @@ impl Cli {
             Command::Sandbox(command) => in_runtime(command.run()),
             Command::Check(command) => command.run(),
             Command::Health(command) => in_runtime(command.run()),
-            Command::Audit(command) => command.run(),
+            Command::Audit(command) => in_runtime(command.run()),
         }
     }
 }

@@ -28,8 +28,9 @@ type BoxedWork = Pin<Box<dyn Future<Output = Result<Done, Failure>> + Send>>;
 
 /// Runs inside the call that awaits it. If the call goes away (cancel, lost
 /// connection, deadline) while the outcome of a request that has left is not known,
-/// the work moves into a task of its own, which the shutdown waits for until `ending`
-/// is cancelled; else it is dropped and nothing more is sent.
+/// the work moves into a task of its own, which the shutdown waits for; else it is
+/// dropped and nothing more is sent. The gateway's end drops it too, so that the audit
+/// log still hears of it.
 pub(super) struct Detachable<'a> {
     work: Option<BoxedWork>,
     progress: &'a Progress,
@@ -97,27 +98,23 @@ impl<'a> Detachable<'a> {
             return;
         };
         let (metrics, span, place) = (self.metrics.clone(), self.span.clone(), self.place.clone());
-        let (progress, ending) = (self.progress.clone(), self.ending.clone());
-        let detached = metrics.call_detached();
+        let (detached, ending) = (metrics.call_detached(), self.ending.clone());
         let work = async move {
+            let work = AssertUnwindSafe(work).catch_unwind();
             let result = tokio::select! {
                 biased;
-                result = AssertUnwindSafe(work).catch_unwind() => {
-                    result.unwrap_or_else(|_panic| Err(fault()))
-                }
-                // Dropped, it still says in the audit log that its outcome is unknown; cut
-                // off with the process it could not.
-                () = ending.cancelled() => {
-                    let end = Interruption::GatewayEnds;
-                    Err(end.failure(Departed::Yes, progress.sent()))
-                }
+                result = work => Some(result.unwrap_or_else(|_panic| Err(fault()))),
+                () = ending.cancelled() => None,
             };
             drop((detached, place));
             // Who was answered was counted then.
             if left == Left::Cancelled {
-                metrics.action_outcome(outcome(&result), CANCELLED);
+                let outcome = result.as_ref().map_or(Outcome::Unknown, outcome);
+                metrics.action_outcome(outcome, CANCELLED);
             }
-            report(&span, &result);
+            if let Some(result) = result {
+                report(&span, &result);
+            }
         };
         self.tasks.spawn_on(work, &runtime);
     }
@@ -316,18 +313,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_end_of_the_gateway_cuts_off_counts_as_unknown() {
+    async fn the_end_of_the_gateway_drops_what_nobody_waits_for() {
         let counted = Counted::new();
         counted.progress.begin().body().is_end_stream();
-        let (held, dropped) = tokio::sync::oneshot::channel::<()>();
+        let dropped = CancellationToken::new();
+        let drops = dropped.clone().drop_guard();
         drop(counted.detachable(async move {
-            let _held = held;
+            let _drops = drops;
             std::future::pending().await
         }));
-        counted.ending.cancel();
         counted.tasks.close();
+        counted.ending.cancel();
         counted.tasks.wait().await;
-        assert!(dropped.await.is_err());
+        assert!(dropped.is_cancelled());
         assert_eq!(counted.outcomes(), ["UNKNOWN 1"]);
     }
 

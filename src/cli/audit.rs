@@ -1,5 +1,8 @@
 //! `incidentgate audit`
 
+mod now;
+mod table;
+
 use std::{
     fs::File,
     io::{self, BufReader, Write as _},
@@ -9,11 +12,25 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
-use super::{FAILURE, UNKNOWN, fail, print};
-use crate::audit::{
-    self, Caller,
-    pending::{PendingCall, Reader},
+use self::{
+    now::{Inquiry, Now, Shown},
+    table::table,
+};
+use super::{
+    FAILURE, UNKNOWN, USAGE, fail, interrupt::shutdown_on_signals, print, settings::GraphSettings,
+    token,
+};
+use crate::{
+    app::graph_options,
+    audit::{
+        self,
+        pending::{Pending, PendingCall, Reader},
+    },
+    authorization::{Authorization, TokenOwner},
+    graph::GraphClient,
+    telemetry::{Metrics, Propagator},
 };
 
 /// Reads the audit log.
@@ -25,8 +42,18 @@ pub(super) enum Audit {
 /// Lists the calls whose POST may have left and whose outcome was never recorded, as
 /// after a crash.
 ///
-/// Exits 0 when there is none, 4 when there are some, and 1 when a file cannot be read.
+/// Exits 0 when there is none, 4 when there are some, 1 when a file cannot be read, and 64
+/// when the configuration or the token is wrong.
+///
+/// With --reconcile, each call's task is read from Graph, and the column NOW tells whether
+/// its action has been started, by whomever. `not started, as yet` is true at that moment:
+/// a POST that left just before the crash can still arrive. The command then exits 0 when
+/// every task has shown its state, and 4 when one is left unknown.
 #[derive(Debug, Args)]
+#[command(
+    mut_arg("config", |arg| arg.requires("reconcile")),
+    mut_arg("graph_url", |arg| arg.requires("reconcile"))
+)]
 pub(super) struct ListPending {
     /// Audit logs, the oldest first; `-` reads one from stdin.
     #[arg(required = true, value_name = "FILE")]
@@ -37,31 +64,100 @@ pub(super) struct ListPending {
     /// Print one JSON object per call.
     #[arg(long)]
     json: bool,
+    /// Ask Graph what each task shows now; nothing is started.
+    #[arg(long, requires = "token_file")]
+    reconcile: bool,
+    /// A file with an access token for Microsoft Graph that may read the tasks, and nothing
+    /// else; `-` reads it from stdin.
+    #[arg(long, value_name = "FILE", requires = "reconcile")]
+    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    graph: GraphSettings,
 }
 
-/// A column: its head, and what stands in it.
-type Column = (&'static str, fn(&PendingCall) -> String);
+/// A call as it is printed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed<'a> {
+    #[serde(flatten)]
+    call: &'a PendingCall,
+    #[serde(flatten)]
+    now: Option<Shown<'a>>,
+}
 
-const COLUMNS: [Column; 6] = [
-    ("TIME", |call| call.time.clone()),
-    ("TASK", |call| call.task_id.clone()),
-    ("CLIENT-REQUEST-ID", |call| call.client_request_id.clone()),
-    ("OUTCOME", outcome),
-    ("TRACE", |call| {
-        call.trace_id.clone().unwrap_or_else(|| "-".to_owned())
-    }),
-    ("CALLER (claims unverified)", |call| caller(&call.caller)),
-];
+// === impl Audit ===
 
 impl Audit {
-    pub(super) fn run(self) -> ExitCode {
+    pub(super) async fn run(self) -> ExitCode {
         let Self::Pending(command) = self;
-        command.run().unwrap_or_else(|error| fail(FAILURE, &error))
+        command.run().await
     }
 }
 
+// === impl ListPending ===
+
 impl ListPending {
-    fn run(self) -> anyhow::Result<ExitCode> {
+    async fn run(mut self) -> ExitCode {
+        // What is wrong with the command shows before the logs are read, which may take long.
+        let inquiry = self.token_file.take().map(|token| self.inquiry(&token));
+        let inquiry = match inquiry.transpose() {
+            Ok(inquiry) => inquiry,
+            Err(error) => return fail(USAGE, &error),
+        };
+        match self.list(inquiry).await {
+            Ok(code) => code,
+            Err(error) => fail(FAILURE, &error),
+        }
+    }
+
+    fn inquiry(&mut self, token_file: &Path) -> anyhow::Result<Inquiry> {
+        let from_stdin = |file: &Path| file.as_os_str() == "-";
+        anyhow::ensure!(
+            !(from_stdin(token_file) && self.files.iter().any(|file| from_stdin(file))),
+            "stdin cannot be both an audit log and --token-file"
+        );
+        let config = std::mem::take(&mut self.graph).load()?.config;
+        let token = token::read(token_file)?;
+        Ok(Inquiry {
+            graph: GraphClient::new(
+                &graph_options(&config)?,
+                Propagator::default(),
+                Metrics::disabled(),
+            )?,
+            authorization: Authorization::bearer(&token, TokenOwner::Caller)
+                .context("--token-file holds no token")?,
+            limit: config.reconciliation.timeout,
+        })
+    }
+
+    async fn list(&self, inquiry: Option<Inquiry>) -> anyhow::Result<ExitCode> {
+        let calls = self.read()?.calls;
+        let now = match inquiry {
+            Some(inquiry) => {
+                // From here on Ctrl-C ends the asking, and what is known is printed.
+                let interrupted = shutdown_on_signals()?.graceful;
+                Some(inquiry.ask(&calls, &interrupted).await)
+            }
+            None => None,
+        };
+        if self.json {
+            for (n, call) in calls.iter().enumerate() {
+                let now = now.as_ref().map(|now| now[n].shown());
+                print(serde_json::to_string(&Listed { call, now })?);
+            }
+        } else if calls.is_empty() {
+            print("no call is pending");
+        } else {
+            print(table(&calls, now.as_deref()).trim_end());
+        }
+        let in_doubt = match &now {
+            Some(now) => now.iter().any(|now| matches!(now, Now::Unknown(_))),
+            None => !calls.is_empty(),
+        };
+        Ok(ExitCode::from(if in_doubt { UNKNOWN } else { 0 }))
+    }
+
+    fn read(&self) -> anyhow::Result<Pending> {
         let mut reader = Reader::new(self.unknown);
         for file in &self.files {
             read(file, &mut reader)
@@ -81,20 +177,7 @@ impl ListPending {
                  the oldest first"
             ));
         }
-        if self.json {
-            for call in &pending.calls {
-                print(serde_json::to_string(call)?);
-            }
-        } else if pending.calls.is_empty() {
-            print("no call is pending");
-        } else {
-            print(table(&pending.calls).trim_end());
-        }
-        Ok(ExitCode::from(if pending.calls.is_empty() {
-            0
-        } else {
-            UNKNOWN
-        }))
+        Ok(pending)
     }
 }
 
@@ -115,45 +198,4 @@ fn read(path: &Path, reader: &mut Reader) -> io::Result<()> {
 /// What is to be known beside the result.
 fn note(text: impl std::fmt::Display) {
     drop(writeln!(io::stderr().lock(), "incidentgate: {text}"));
-}
-
-fn table(calls: &[PendingCall]) -> String {
-    let head = COLUMNS.map(|(head, _)| head.to_owned());
-    // Whoever wrote the file, the lines are ours, and so is the terminal.
-    let row = |call| COLUMNS.map(|(_, cell)| cell(call).replace(char::is_control, " "));
-    let rows: Vec<_> = std::iter::once(head).chain(calls.iter().map(row)).collect();
-    let widths: [usize; COLUMNS.len()] = std::array::from_fn(|column| {
-        let lengths = rows.iter().map(|row| row[column].chars().count());
-        lengths.max().unwrap_or(0)
-    });
-    let mut text = String::new();
-    for row in &rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(widths) {
-            let padding = width - cell.chars().count() + 2;
-            line = line + cell + &" ".repeat(padding);
-        }
-        text = text + line.trim_end() + "\n";
-    }
-    text
-}
-
-fn outcome(call: &PendingCall) -> String {
-    match (&call.outcome, &call.reason) {
-        (None, _) => "-".to_owned(),
-        (Some(outcome), None) => outcome.clone(),
-        (Some(outcome), Some(reason)) => format!("{outcome} ({reason})"),
-    }
-}
-
-fn caller(caller: &Caller) -> String {
-    let claims = [
-        ("app", &caller.claims.app),
-        ("tenant", &caller.claims.tenant),
-        ("object", &caller.claims.object),
-    ];
-    let claims = claims
-        .into_iter()
-        .filter_map(|(name, claim)| Some(format!(" {name}={}", claim.as_ref()?)));
-    std::iter::once(caller.peer.clone()).chain(claims).collect()
 }

@@ -1,13 +1,10 @@
 //! `incidentgate execute`
 
 use std::{
-    fs::File,
-    io::{self, Read},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::Context as _;
 use clap::Args;
 use tonic::{Request, metadata::AsciiMetadataValue};
 
@@ -16,13 +13,11 @@ use super::{
     peer::{NoAnswer, Peer},
     print,
     report::Report,
+    token,
 };
 use crate::pb::{
     ExecuteResponseActionRequest, incident_task_service_client::IncidentTaskServiceClient,
 };
-
-/// No gateway takes a longer one: by default all headers of a call have 64 KiB.
-const MAX_TOKEN_BYTES: u64 = 64 * 1024;
 
 /// Starts the response action of one incident task, and says whether it was started.
 ///
@@ -53,8 +48,9 @@ pub(super) struct Execute {
 
 impl Execute {
     pub(super) async fn run(self) -> ExitCode {
-        let token = match self.token_file.as_deref().map(read_token).transpose() {
-            Ok(token) => token,
+        let authorization = self.token_file.as_deref().map(read_authorization);
+        let authorization = match authorization.transpose() {
+            Ok(authorization) => authorization,
             Err(error) => return fail(USAGE, &error),
         };
         let message = ExecuteResponseActionRequest {
@@ -62,8 +58,9 @@ impl Execute {
             client_request_id: self.client_request_id,
         };
         let call = async |channel, mut request: Request<_>| {
-            if let Some(token) = token {
-                request.metadata_mut().insert("authorization", token);
+            if let Some(authorization) = authorization {
+                let metadata = request.metadata_mut();
+                metadata.insert("authorization", authorization);
             }
             IncidentTaskServiceClient::new(channel)
                 .execute_response_action(request)
@@ -84,27 +81,9 @@ impl Execute {
 }
 
 /// The `authorization` with the token of a file.
-fn read_token(file: &Path) -> anyhow::Result<AsciiMetadataValue> {
-    let is_stdin = file.as_os_str() == "-";
-    let opened: io::Result<Box<dyn Read>> = if is_stdin {
-        Ok(Box::new(io::stdin()))
-    } else {
-        File::open(file).map(|file| Box::new(file) as _)
-    };
-    let mut token = Vec::new();
-    opened
-        .and_then(|input| input.take(MAX_TOKEN_BYTES + 1).read_to_end(&mut token))
-        .with_context(|| format!("--token-file {} cannot be read", file.display()))?;
-    let token = token.trim_ascii();
-    anyhow::ensure!(!token.is_empty(), "--token-file is empty");
-    anyhow::ensure!(
-        token.len() as u64 <= MAX_TOKEN_BYTES && token.iter().all(u8::is_ascii_graphic),
-        "--token-file holds something else than one token: visible ASCII characters without \
-         spaces, at most {} KiB, and without `Bearer` before it",
-        MAX_TOKEN_BYTES / 1024
-    );
-    let authorization = [b"Bearer ", token].concat();
-    let mut value = AsciiMetadataValue::try_from(authorization)?;
+fn read_authorization(file: &Path) -> anyhow::Result<AsciiMetadataValue> {
+    let token = token::read(file)?;
+    let mut value = AsciiMetadataValue::try_from(format!("Bearer {token}"))?;
     value.set_sensitive(true);
     Ok(value)
 }

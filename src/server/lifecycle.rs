@@ -78,9 +78,9 @@ impl Lifecycle {
         &self.closing
     }
 
-    /// Resolves when calls must be answered with what is known at that moment, and
-    /// attempts without a caller must end. A connection that is cut instead looks like
-    /// UNAVAILABLE to the caller's library, which may send the call again.
+    /// Resolves when calls must be answered with what is known at that moment: a
+    /// connection that is cut instead looks like UNAVAILABLE to the caller's library,
+    /// which may send the call again.
     pub fn ending(&self) -> &CancellationToken {
         &self.ending
     }
@@ -141,12 +141,17 @@ impl Lifecycle {
             );
             self.ending.cancel();
             tokio::select! {
-                _ = async { tokio::join!(self.calls.wait(), self.connections.wait()) } => {}
+                () = self.connections.wait() => {}
                 () = sleep(LAST_WORDS) => {}
             }
         }
         self.cut.cancel();
         self.connections.wait().await;
+        // Those without a connection: each still writes its last record.
+        tokio::select! {
+            () = self.calls.wait() => {}
+            () = sleep(LAST_WORDS) => {}
+        }
         Drained { cut_short }
     }
 }

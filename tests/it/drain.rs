@@ -284,53 +284,6 @@ async fn a_drain_ends_although_graph_hangs() {
     assert_eq!(gateway.sandbox.posts(ID), 1);
 }
 
-/// The outcomes of an audit log, as `task outcome code`.
-fn audited(log: &str) -> Vec<String> {
-    let records = log
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let outcomes = records.filter(|record| record["event"] == "outcome");
-    let word = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-    outcomes
-        .map(|record| ["taskId", "outcome", "code"].map(|key| word(&record[key])))
-        .map(|words| words.join(" "))
-        .collect()
-}
-
-#[tokio::test]
-async fn a_drain_that_is_cut_short_leaves_no_intent_without_an_outcome() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("audit.jsonl");
-    let mut gateway = unhurried()
-        .with("audit.sink", "file")
-        .with("audit.file", file.to_str().unwrap())
-        .start()
-        .await;
-    gateway.sandbox.script("*", [Fault::hang(), Fault::hang()]);
-    let mut leaver = Wire::connect(gateway.addr).await;
-    let left = leaver.execute("213216", &[]).await;
-    within(gateway.sandbox.wait_for_posts("213216", 1)).await;
-    left.reset();
-    gateway
-        .logged("the caller left before the action was answered")
-        .await;
-    let mut wire = Wire::connect(gateway.addr).await;
-    let sent = wire.execute(ID, &[]).await;
-    within(gateway.sandbox.wait_for_posts(ID, 1)).await;
-    gateway.shutdown.immediate.cancel();
-    gateway.stopped().await;
-    assert_eq!(sent.answer().await.unwrap().error().outcome, "UNKNOWN");
-    let mut outcomes = audited(&std::fs::read_to_string(&file).unwrap());
-    outcomes.sort();
-    assert_eq!(
-        outcomes,
-        [
-            format!("{ID} UNKNOWN UNKNOWN"),
-            "213216 UNKNOWN CANCELLED".to_owned()
-        ]
-    );
-}
-
 #[tokio::test]
 async fn an_immediate_stop_waits_for_nothing() {
     for graceful_first in [false, true] {

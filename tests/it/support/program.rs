@@ -111,6 +111,11 @@ impl Program {
         assert!(status.success(), "{kill}");
     }
 
+    /// kill -9, at this moment: [`signal`](Self::signal) takes longer than what it is to hit.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+    }
+
     /// Waits for the end.
     #[track_caller]
     pub(crate) fn ended(mut self) -> Ended {
