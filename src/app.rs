@@ -97,10 +97,10 @@ impl App {
         let serving = tokio::spawn(server::serve(listener, Arc::new(front), lifecycle.clone()));
         health.start_serving();
         let drained = lifecycle.drain(&health, times, shutdown).await;
-        serving.await.context("the accept loop ended by a panic")?;
         if !audit.flush(AUDIT_FLUSH).await {
             tracing::error!("the last audit records may be lost: the log cannot be written");
         }
+        serving.await.context("the accept loop ended by a panic")?;
         Ok(drained)
     }
 }

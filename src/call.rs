@@ -130,7 +130,8 @@ impl Calls {
     /// Starts the action of one task, or says why not, before the deadline.
     ///
     /// Dropping the future does not cancel a POST that may have left: it is
-    /// finished in a task of its own, and its outcome goes to span, log and audit log.
+    /// finished in a task of its own, unless the gateway ends, and its outcome goes to
+    /// span, log and audit log.
     pub async fn execute(&self, call: Call) -> Result<Done, Failure> {
         call.place.begin();
         let progress = Progress::default();
@@ -186,5 +187,110 @@ impl Calls {
                 Err(work.interrupt(Interruption::GatewayEnds))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt as _;
+    use opentelemetry::metrics::MeterProvider as _;
+    use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::{
+        authorization::TokenOwner,
+        command::{ClientRequestId, TaskId},
+        failure::Kind,
+        graph::GraphOptions,
+        retry::Reconciliation,
+        telemetry::Propagator,
+        throttle::Passage,
+    };
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn calls(gates: Gates, metrics: &Metrics) -> Calls {
+        let options = GraphOptions {
+            url: "http://127.0.0.1/beta".to_owned(),
+            connect_timeout: SECOND,
+            attempt_timeout: SECOND,
+            pool_idle_timeout: SECOND,
+            extra_roots: None,
+            http2_prior_knowledge: false,
+        };
+        Calls::new(
+            GraphClient::new(&options, Propagator::default(), metrics.clone()).unwrap(),
+            Resilience {
+                policy: Policy {
+                    max_attempts: 3,
+                    initial_backoff: SECOND,
+                    max_backoff: SECOND,
+                    reconciliation: Reconciliation::Resend,
+                },
+                budget: Budget::new(100),
+                gates,
+                look_timeout: SECOND,
+            },
+            Auditing {
+                log: Audit::off(),
+                describe: |failure| ("", failure.to_string()),
+            },
+            TaskTracker::new(),
+            CancellationToken::new(),
+            metrics.clone(),
+        )
+    }
+
+    fn call(authorization: Authorization, timeout: Duration, metrics: &Metrics) -> Call {
+        let limits = PlaceLimits {
+            max_in_flight: 1,
+            max_waiting: 0,
+            max_wait: Duration::ZERO,
+        };
+        Call {
+            command: Command {
+                task_id: TaskId::parse("213213".to_owned()).unwrap(),
+                client_request_id: ClientRequestId::parse_or_new(String::new()).unwrap(),
+            },
+            authorization,
+            peer: SocketAddr::from(([127, 0, 0, 1], 4711)),
+            deadline: Deadline::new(Instant::now(), timeout),
+            span: Span::none(),
+            place: Place::new(Places::new(
+                limits,
+                CancellationToken::new(),
+                metrics.clone(),
+            )),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_begun_when_turn_and_deadline_have_come_at_once() {
+        let exporter = InMemoryMetricExporter::default();
+        let meters = SdkMeterProvider::builder()
+            .with_periodic_exporter(exporter.clone())
+            .build();
+        let metrics = Metrics::new(&meters.meter("test"));
+        let gates = Gates::new(true, metrics.clone());
+        let authorization = Authorization::bearer("token", TokenOwner::Gateway).unwrap();
+        gates.close(&authorization, Instant::now(), SECOND);
+        advance(SECOND).await;
+        let first = gates.enter(&authorization, Instant::now());
+        assert_eq!(first, Passage::Open);
+
+        let calls = calls(gates, &metrics);
+        let mut call = pin!(calls.execute(call(authorization, SECOND, &metrics)));
+        assert!(call.as_mut().now_or_never().is_none(), "it has a turn");
+        // The machine stands still, and then all alarms ring.
+        advance(2 * SECOND).await;
+        let failure = call.now_or_never().unwrap().unwrap_err();
+        assert_eq!(failure.kind, Kind::DeadlineBeforeSend);
+        meters.force_flush().unwrap();
+        let exports = format!("{:?}", exporter.get_finished_metrics().unwrap());
+        assert!(exports.contains("incidentgate.throttle.closed"));
+        assert!(!exports.contains("http.client.request.duration"));
     }
 }

@@ -39,12 +39,12 @@ impl Deadline {
         self.answer_by
     }
 
-    /// When to look at the task, should nothing else have said by then whether the
-    /// action was started: `share` before the answer is due, but never earlier than
-    /// after three quarters of the time.
-    pub fn look_at(&self, share: Duration) -> Instant {
+    /// When to look at the task of a POST that is made `now`, should nothing else have
+    /// said by then whether the action was started: `share` before the answer is due, or a
+    /// quarter of the whole time if that is less. A late POST has half of what is left.
+    pub fn look_at(&self, share: Duration, now: Instant) -> Instant {
+        let share = share.min(self.timeout / 4).min(self.remaining(now) / 2);
         // Never before the call's begin: a quarter and the reserve are less than the whole.
-        let share = share.min(self.timeout / 4);
         self.answer_by.checked_sub(share).unwrap_or(self.answer_by)
     }
 
@@ -78,20 +78,26 @@ mod tests {
     }
 
     #[test]
-    fn the_look_has_its_share_but_a_quarter_at_most() {
+    fn the_look_has_its_share_but_a_quarter_and_half_of_the_rest_at_most() {
         let now = Instant::now();
-        for (timeout_ms, share_ms, look_at_ms) in [
-            (0, 2000, 0),
-            (1000, 2000, 700),
-            (1000, 100, 850),
-            (30_000, 2000, 27_950),
+        for (timeout_ms, share_ms, made_ms, look_at_ms) in [
+            (0, 2000, 0, 0),
+            (1000, 2000, 0, 700),
+            (1000, 100, 0, 850),
+            (30_000, 2000, 0, 27_950),
+            (30_000, 2000, 25_950, 27_950),
+            // Made late.
+            (30_000, 2000, 27_950, 28_950),
+            (30_000, 2000, 29_950, 29_950),
+            (30_000, 2000, 40_000, 29_950),
         ] {
-            let deadline = Deadline::new(now, Duration::from_millis(timeout_ms));
-            let look_at = deadline.look_at(Duration::from_millis(share_ms));
+            let ms = Duration::from_millis;
+            let deadline = Deadline::new(now, ms(timeout_ms));
+            let look_at = deadline.look_at(ms(share_ms), now + ms(made_ms));
             assert_eq!(
                 look_at - now,
-                Duration::from_millis(look_at_ms),
-                "{timeout_ms} ms"
+                ms(look_at_ms),
+                "{timeout_ms} ms, made at {made_ms} ms"
             );
         }
     }

@@ -45,7 +45,10 @@ impl Record {
                 (code, Some(reason))
             }
         };
-        let told = self.progress.left().map(|left| self.told(left).0);
+        // Who has left was told then: work goes on after that only where a POST whose
+        // outcome was not known had left.
+        let left = self.progress.left();
+        let told = left.map(|left| self.told(left, Departed::Yes).0);
         let graph_request_id = match result {
             Ok(done) => done.graph_request_id.clone(),
             Err(failure) => failure
@@ -62,13 +65,13 @@ impl Record {
         });
     }
 
-    /// Code and reason that a caller who left was told, or would have been.
-    fn told(&self, left: Left) -> (&'static str, Option<String>) {
+    /// Code and reason that a caller who left was told, or would have been, when the
+    /// request was so far.
+    fn told(&self, left: Left, departed: Departed) -> (&'static str, Option<String>) {
         match left {
             Left::Cancelled => (CANCELLED, None),
             Left::Answered(interruption) => {
-                let sent = self.progress.sent();
-                let failure = interruption.failure(self.progress.departed(), sent);
+                let failure = interruption.failure(departed, self.progress.sent());
                 let (code, reason) = (self.describe)(&failure);
                 (code, Some(reason))
             }
@@ -88,9 +91,10 @@ impl Drop for Record {
         let Some(left) = self.progress.left().filter(|_| self.entry.is_some()) else {
             return;
         };
-        let (code, reason) = self.told(left);
         // The request has been dropped before this, so that it has left or never will.
-        let outcome = if self.progress.departed() == Departed::Never {
+        let departed = self.progress.departed();
+        let (code, reason) = self.told(left, departed);
+        let outcome = if departed == Departed::Never {
             telemetry::Outcome::NotStarted
         } else {
             telemetry::Outcome::Unknown
@@ -102,5 +106,111 @@ impl Drop for Record {
             graph_request_id: None,
             attempts: self.progress.sent(),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::Duration};
+
+    use http_body::Body as _;
+    use serde_json::Value;
+
+    use super::{super::left::Interruption, *};
+    use crate::{
+        audit::{Audit, AuditOptions, Caller, Fsync, Intent, Medium, OnFailure},
+        failure::{Kind, Outcome::Unknown},
+        telemetry::Metrics,
+    };
+
+    fn intent() -> Intent {
+        Intent {
+            task_id: "213213".to_owned(),
+            client_request_id: "a2f0b4a6-7d3c-4c5e-9a52-0f6f2f6d9d11".to_owned(),
+            caller: Caller {
+                peer: "127.0.0.1:4711".to_owned(),
+                claims: crate::authorization::Claims::default(),
+            },
+            trace_id: None,
+        }
+    }
+
+    fn describe(failure: &Failure) -> (&'static str, String) {
+        let is_unknown = failure.outcome() == Unknown;
+        let code = if is_unknown { "UNKNOWN" } else { "UNAVAILABLE" };
+        (code, format!("{:?}", failure.kind))
+    }
+
+    /// The outcome that stands in the log once `work` has done its part with the record, as
+    /// `outcome code reason`.
+    async fn recorded(work: impl FnOnce(Record, &Progress)) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let audit = Audit::open(AuditOptions {
+            medium: Medium::File(path.clone()),
+            fsync: Fsync::Always,
+            on_failure: OnFailure::Refuse,
+            metrics: Metrics::disabled(),
+        })
+        .unwrap();
+        let progress = Progress::default();
+        let entry = audit.intent(intent).await.unwrap();
+        work(Record::new(entry, progress.clone(), describe), &progress);
+        assert!(audit.flush(Duration::from_secs(60)).await);
+        let log = fs::read_to_string(path).unwrap();
+        let outcome: Value = serde_json::from_str(log.lines().nth(1).unwrap()).unwrap();
+        let text = |key: &str| outcome[key].as_str().unwrap_or("-").to_owned();
+        ["outcome", "code", "reason"].map(text).join(" ")
+    }
+
+    #[tokio::test]
+    async fn the_code_is_what_the_caller_was_told_whatever_came_later() {
+        let refused = Err(Failure::new(Kind::Throttled, ""));
+        for (left, want) in [
+            (None, "NOT_STARTED UNAVAILABLE Throttled"),
+            (Some(Left::Cancelled), "NOT_STARTED CANCELLED Throttled"),
+            (
+                Some(Left::Answered(Interruption::GatewayEnds)),
+                "NOT_STARTED UNKNOWN Throttled",
+            ),
+        ] {
+            let outcome = recorded(|record, progress| {
+                progress.begin().body().is_end_stream();
+                if let Some(left) = left {
+                    progress.leave(left);
+                }
+                progress.end(false);
+                record.end(&refused);
+            })
+            .await;
+            assert_eq!(outcome, want, "{left:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn work_that_is_dropped_says_how_far_it_was() {
+        let ends = Left::Answered(Interruption::GatewayEnds);
+        for (departs, left, want) in [
+            (false, Some(Left::Cancelled), "NOT_STARTED CANCELLED -"),
+            (true, Some(Left::Cancelled), "UNKNOWN CANCELLED -"),
+            (false, Some(ends), "NOT_STARTED UNAVAILABLE GatewayDraining"),
+            (true, Some(ends), "UNKNOWN UNKNOWN ResponseLost"),
+            // It has panicked.
+            (false, None, "UNKNOWN INTERNAL GATEWAY_FAULT"),
+        ] {
+            let outcome = recorded(|record, progress| {
+                let body = progress.begin().body();
+                if departs {
+                    body.is_end_stream();
+                }
+                drop(body);
+                if let Some(left) = left {
+                    progress.leave(left);
+                }
+                drop(record);
+            })
+            .await;
+            assert_eq!(outcome, want, "{departs} {left:?}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use tokio::{
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::{Auditing, done::Done, progress::Progress, record::Record};
+use super::{Auditing, done::Done, left::Interruption, progress::Progress, record::Record};
 use crate::{
     audit::{Caller, Intent},
     authorization::Authorization,
@@ -120,13 +120,16 @@ impl Work {
             Passage::Open => Ok(()),
             Passage::After(wait) | Passage::Closed(wait) => Err(Failure::new(
                 Kind::Throttled,
-                "Graph has asked the callers with this credential to wait, and nothing was sent",
+                "Graph has asked the callers with this credential to wait, and the action was not started",
             )
             .with_retry_after(wait)),
         }
     }
 
     async fn attempts(&self) -> Result<Done, Failure> {
+        if self.is_over() {
+            return Err(Interruption::DeadlinePassed.failure(Departed::Never, 0));
+        }
         let mut trail = Trail::default();
         loop {
             let failure = match self.attempt(&mut trail).await {
@@ -151,8 +154,7 @@ impl Work {
             if let Err(refusal) = self.pass().await {
                 return Err(self.settle(trail.verdict(refusal)));
             }
-            // Whoever has left is not to find the action started later.
-            if self.progress.left().is_some() {
+            if self.is_over() {
                 return Err(self.settle(trail.verdict(failure)));
             }
             self.tools.metrics.resend(resend_cause(&failure));
@@ -160,18 +162,25 @@ impl Work {
         }
     }
 
+    /// Whether nothing may be begun any more: whoever has left, or is about to, is not to
+    /// find the action started later. The deadline is asked for, too, since a wait that
+    /// ends late on a machine that stood still ends beside the deadline's own alarm.
+    fn is_over(&self) -> bool {
+        self.progress.left().is_some() || self.deadline.has_passed(Instant::now())
+    }
+
     /// One POST; and a look at the task beside it, should it take too long for a look
     /// after it.
     async fn attempt(&self, trail: &mut Trail) -> Result<Done, Failure> {
         trail.tries += 1;
         let departure = self.progress.begin();
-        let attempt = self.tools.graph.clone().attempt(Attempt {
-            command: self.command.clone(),
-            authorization: self.authorization.clone(),
+        let attempt = self.tools.graph.attempt(Attempt {
+            command: &self.command,
+            authorization: &self.authorization,
             number: trail.tries,
             on_new_connection: trail.on_new_connection,
-            departure: departure.clone(),
-            parent: self.span.clone(),
+            departure: &departure,
+            parent: &self.span,
         });
         let mut attempt = pin!(attempt);
         let result = tokio::select! {
@@ -231,7 +240,8 @@ impl Work {
     /// been started, although the POST is not answered yet. Else it never ends.
     async fn seen_started(&self, departure: &Departure) -> Seen {
         if self.tools.policy.reconciliation != Reconciliation::Off {
-            sleep_until(self.deadline.look_at(self.tools.look_timeout)).await;
+            let share = self.tools.look_timeout;
+            sleep_until(self.deadline.look_at(share, Instant::now())).await;
             if departure.state() == Departed::Yes
                 && let Some(seen) = self.look().await
                 && seen.action_status.is_started()

@@ -41,7 +41,8 @@ pub struct Reply<'a> {
 ///
 /// Any 2xx with an empty or a JSON body is a success: the page documents 204 and
 /// announces a tracking object. A 2xx with anything else, or with an error in it, is
-/// not Graph's answer to this.
+/// not Graph's answer to this. A 400 whose words are lost may have said that the action
+/// had been started before, so that it says nothing.
 pub fn classify(reply: &Reply<'_>) -> Result<Accepted, Failure> {
     if reply.status.is_success() {
         return accepted(reply);
@@ -51,12 +52,15 @@ pub fn classify(reply: &Reply<'_>) -> Result<Accepted, Failure> {
         .headers
         .get(RETRY_AFTER)
         .and_then(|value| retry_after::parse(value.as_bytes(), reply.now));
-    let kind = error_kind::kind(
+    let mut kind = error_kind::kind(
         reply.status,
         &error,
         retry_after.is_some(),
         reply.token_owner,
     );
+    if kind == Kind::BadRequest && words_are_lost(reply) {
+        kind = Kind::ResponseLost;
+    }
     let failure = failure(kind, reply, error);
     Err(match retry_after {
         Some(delay) => failure.with_retry_after(delay),
@@ -79,6 +83,11 @@ fn accepted(reply: &Reply<'_>) -> Result<Accepted, Failure> {
             ErrorBody::read(reply.body),
         )),
     }
+}
+
+/// Whether the body broke off before Graph had said what it meant to say.
+fn words_are_lost(reply: &Reply<'_>) -> bool {
+    reply.body_end == BodyEnd::Lost && serde_json::from_slice::<Value>(reply.body).is_err()
 }
 
 /// JSON that is no error. What the announced object looks like is not known yet.

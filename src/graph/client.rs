@@ -65,20 +65,20 @@ struct Shared {
 }
 
 /// What one attempt needs.
-#[derive(Debug)]
-pub struct Attempt {
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt<'a> {
     /// The task and the client-request-id.
-    pub command: Command,
+    pub command: &'a Command,
     /// What Graph is shown.
-    pub authorization: Authorization,
+    pub authorization: &'a Authorization,
     /// 1 for the first.
     pub number: u32,
     /// Whether it must not use a connection that is open already.
     pub on_new_connection: bool,
     /// Tells whoever holds a clone how far the request got.
-    pub departure: Departure,
+    pub departure: &'a Departure,
     /// The span of the call.
-    pub parent: Span,
+    pub parent: &'a Span,
 }
 
 /// What a look at the task needs.
@@ -137,20 +137,22 @@ impl GraphClient {
     ///
     /// Not cancel-safe for the promise: when the future is dropped after the
     /// request has left, nobody learns its outcome. Ask `departure` first.
-    pub async fn attempt(self, attempt: Attempt) -> Result<Accepted, Failure> {
+    pub async fn attempt(&self, attempt: Attempt<'_>) -> Result<Accepted, Failure> {
         let shared = &*self.0;
         let Attempt {
             command,
             authorization,
+            number,
+            on_new_connection,
             departure,
-            ..
-        } = &attempt;
+            parent,
+        } = attempt;
         let operation = Operation::Execute {
-            resend_count: attempt.number - 1,
+            resend_count: number - 1,
         };
-        let span = shared.telemetry.start(&attempt.parent, operation);
+        let span = shared.telemetry.start(parent, operation);
         let until = Instant::now() + shared.attempt_timeout;
-        let http = if attempt.on_new_connection {
+        let http = if on_new_connection {
             &shared.unpooled
         } else {
             &shared.http

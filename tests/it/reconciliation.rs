@@ -255,6 +255,24 @@ async fn a_post_that_hangs_is_checked_before_the_deadline() {
 }
 
 #[tokio::test]
+async fn one_that_was_sent_late_is_checked_too() {
+    let mut gateway = Gateway::builder()
+        .with("retry.initial_backoff", "1ms")
+        .start()
+        .await;
+    let refused = Fault::error(429, "TooManyRequests", "").header("Retry-After", "3");
+    gateway
+        .sandbox
+        .script(ID, [refused, Fault::hang().committed()]);
+    // The second POST leaves when the first would have been checked already.
+    let response = within_ms(&gateway, 4000).await.unwrap();
+    assert_eq!(response.confirmation(), ExecutionConfirmation::Observed);
+    assert_eq!(response.attempts, 2);
+    assert_eq!((gateway.sandbox.posts(ID), reads(&gateway)), (2, 1));
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn one_that_is_answered_after_all_is_not_sent_again() {
     let gateway = Gateway::start().await;
     // The look, after three quarters of the time, finds nothing started.

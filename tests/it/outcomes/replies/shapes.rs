@@ -8,6 +8,7 @@ const GZIP_ERROR: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\x4a
 const GZIP_OBJECT: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\xca\x4c\x51\xb2\x52\x4a\x54\x28\x29\x4a\x4c\xce\xce\xcc\x4b\x57\xc8\x4f\xca\x4a\x4d\x2e\x51\xaa\x05\x00\x0a\x23\x81\x7a\x1a\x00\x00\x00";
 const TRUNCATED: &str = r#"{"error":{"code":"accessDenied","message":"Insuff"#;
 
+#[expect(clippy::too_many_lines, reason = "a table is as long as its rows")]
 pub(super) fn fixtures() -> Vec<Fixture> {
     let mut fixtures = encodings();
     fixtures.extend(lengths());
@@ -35,6 +36,9 @@ pub(super) fn fixtures() -> Vec<Fixture> {
         json("JSON that is cut", 403, TRUNCATED)
             .is("PERMISSION_DENIED | HTTP_403 (graph.microsoft.com) | NOT_STARTED | ")
             .hides("Insuff"),
+        json("a refusal whose reason is lost", 400, r#"{"error":{"code":"ActionAlre"#)
+            .broken_off()
+            .is("UNKNOWN | GRAPH_RESPONSE_LOST (incidentgate) | UNKNOWN | "),
         json("a refusal that the connection breaks", 403, TRUNCATED)
             .with("Content-Length", "400")
             .broken_off()
