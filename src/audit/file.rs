@@ -5,6 +5,7 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::{OpenError, sink::Sink};
@@ -18,6 +19,9 @@ pub(super) struct LogFile {
     /// The file's length where the batch began.
     start: u64,
 }
+
+/// How long to wait before the lock is tried again.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Which file it is, whatever its name: device and inode.
 type Identity = (u64, u64);
@@ -50,7 +54,7 @@ impl LogFile {
     /// Takes the file for this process alone.
     pub(super) fn new(path: &Path, file: File) -> Result<Self, OpenError> {
         let fails = |error| OpenError::file(path, error);
-        file.try_lock().map_err(|error| match error {
+        lock(&file).map_err(|error| match error {
             TryLockError::WouldBlock => OpenError::InUse(path.to_owned()),
             TryLockError::Error(error) => fails(error),
         })?;
@@ -105,6 +109,18 @@ impl Sink for LogFile {
             .metadata()
             .and_then(|now| self.file.set_len(self.start.min(now.len())))
             .is_ok()
+    }
+}
+
+/// Takes the lock. Whoever only asks whether the file [is in use](is_in_use) holds it for
+/// an instant, hence a second try.
+fn lock(file: &File) -> Result<(), TryLockError> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            std::thread::sleep(LOCK_PAUSE);
+            file.try_lock()
+        }
+        tried => tried,
     }
 }
 

@@ -209,7 +209,13 @@ impl Writer {
     }
 
     fn refuse(&self, waiting: Waiting, stands: bool, error: &Arc<io::Error>) {
-        self.count(Event::Intent, AuditResult::Failed);
+        let is_kept = stands && self.on_failure == OnFailure::Proceed;
+        let result = if is_kept {
+            AuditResult::Written
+        } else {
+            AuditResult::Failed
+        };
+        self.count(Event::Intent, result);
         match (self.on_failure, stands) {
             (OnFailure::Proceed, true) => waiting.accept(|entry| entry),
             (OnFailure::Proceed, false) => waiting.accept(super::Entry::unrecorded),

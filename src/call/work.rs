@@ -241,7 +241,14 @@ impl Work {
     async fn seen_started(&self, departure: &Departure) -> Seen {
         if self.tools.policy.reconciliation != Reconciliation::Off {
             let share = self.tools.look_timeout;
-            sleep_until(self.deadline.look_at(share, Instant::now())).await;
+            // A POST that still waits for its connection then is looked at later.
+            loop {
+                sleep_until(self.deadline.look_at(share, Instant::now())).await;
+                if departure.state() != Departed::NotYet || self.deadline.has_passed(Instant::now())
+                {
+                    break;
+                }
+            }
             if departure.state() == Departed::Yes
                 && let Some(seen) = self.look().await
                 && seen.action_status.is_started()

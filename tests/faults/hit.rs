@@ -191,11 +191,6 @@ impl Look {
     pub(crate) const FAILURES: usize = 9;
     pub(crate) const CALM_FAILURES: usize = 6;
 
-    /// Whether it ends the connection, over HTTP/2 under all that is on it.
-    pub(crate) fn ends_the_connection(self) -> bool {
-        matches!(self, Self::Fails(Self::CALM_FAILURES..))
-    }
-
     pub(crate) fn fault(self) -> Fault {
         let fault = match self {
             Self::Works => Fault::default(),

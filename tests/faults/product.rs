@@ -96,7 +96,7 @@ impl Row {
     #[expect(clippy::match_same_arms, reason = "each row has its own reason")]
     fn outcome(self) -> Outcome {
         use Told::{No, Nothing, Unknown, Yes};
-        let (says, starts) = (self.says(), self.starts);
+        let (says, starts) = (self.hit.says(), self.starts);
         let seen = starts && self.look == Look::Works;
         let unseen = matches!(self.look, Look::Fails(_));
         let (told, posts, later) = match (self.patience, says) {
@@ -112,8 +112,6 @@ impl Row {
             (Patience::Waits, Says::Nothing) => (Yes, 2, None),
             // The answer is not there yet; the look beside it may be.
             (Patience::Short, _) if seen => (Yes, 1, None),
-            // With the connection both end before the deadline, and there is nothing to wait for.
-            (Patience::Short, _) if self.look_ends_the_post() => (Unknown, 1, None),
             (Patience::Short, _) => (Unknown, 1, Some(later(says, seen))),
             (Patience::Cancels, _) => (Nothing, 1, Some(later(says, seen))),
         };
@@ -123,24 +121,6 @@ impl Row {
             started: starts || says == Says::Started || posts == 2 && !self.lasts,
             later,
         }
-    }
-
-    /// What the answer to the POST tells.
-    fn says(self) -> Says {
-        let beside = self.http == Http::Two && self.patience == Patience::Short;
-        // A GOAWAY leaves out no stream below one that is handled, as the look beside is.
-        let is_handled = beside && !matches!(self.look, Look::Fails(_));
-        if self.look_ends_the_post() || is_handled && self.hit == Hit::GoAwayBefore {
-            Says::Nothing
-        } else {
-            self.hit.says()
-        }
-    }
-
-    /// Over HTTP/2 the look beside a POST that is held shares its connection.
-    fn look_ends_the_post(self) -> bool {
-        let beside = self.http == Http::Two && self.patience == Patience::Short;
-        beside && self.look.ends_the_connection()
     }
 
     fn settings(self) -> [(&'static str, &'static str); 2] {

@@ -32,9 +32,10 @@ fn losses() -> Vec<Fault> {
     ]
 }
 
+/// A POST that hangs costs this much time; the next one has more than enough of it.
 async fn impatient() -> Gateway {
     Gateway::builder()
-        .with("graph.attempt_timeout", "500ms")
+        .with("graph.attempt_timeout", "2s")
         .start()
         .await
 }
@@ -364,6 +365,49 @@ async fn a_caller_who_leaves_in_the_pause_after_the_look_is_the_end_of_sending()
     }
     // Else nobody has left in a pause.
     assert!(gateway.sandbox.posts("*") < 2 * CALLS);
+}
+
+#[tokio::test]
+async fn a_hundred_tasks_are_looked_at_at_a_time() {
+    const CALLS: usize = 250;
+    let gateway = Gateway::builder()
+        .with("reconciliation.mode", "observe")
+        .with("reconciliation.timeout", "1h")
+        .start()
+        .await;
+    let sandbox = &gateway.sandbox;
+    let looks = (0..CALLS).map(|_| Fault::hold().on_read());
+    sandbox.script("*", (0..CALLS).map(|_| Fault::reset()).chain(looks));
+    let client = gateway.client().await;
+    let calls: Vec<_> = (0..CALLS)
+        .map(|n| {
+            let id = format!("task-{n}");
+            sandbox.put_task(sandbox::Task::new(&id));
+            let mut client = client.clone();
+            tokio::spawn(async move { client.execute_response_action(request(&id)).await })
+        })
+        .collect();
+    within(sandbox.wait_for_finished("*", CALLS)).await;
+    let looking = || {
+        let journal = sandbox.journal();
+        let looks = journal.iter().filter(|entry| entry.method == "GET");
+        looks.filter(|look| !look.finished).count()
+    };
+    let mut most = 0;
+    within(async {
+        while most < 100 {
+            most = most.max(looking());
+            tokio::task::yield_now().await;
+        }
+        while !calls.iter().all(tokio::task::JoinHandle::is_finished) {
+            most = most.max(looking());
+            sandbox.release("*");
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(most, 100);
+    assert_eq!(reads(&gateway), CALLS);
 }
 
 #[tokio::test]
