@@ -194,6 +194,7 @@ fn limits(config: &Config) -> Limits {
         max_concurrent_streams: server.max_concurrent_streams,
         max_header_list_size: server.max_header_list_size,
         places: PlaceLimits {
+            max_open: server.max_open,
             max_in_flight: server.max_in_flight,
             max_waiting: server.max_waiting,
             max_wait: server.max_wait,

@@ -246,6 +246,7 @@ mod tests {
 
     fn call(authorization: Authorization, timeout: Duration, metrics: &Metrics) -> Call {
         let limits = PlaceLimits {
+            max_open: 1,
             max_in_flight: 1,
             max_waiting: 0,
             max_wait: Duration::ZERO,

@@ -226,6 +226,7 @@ mod tests {
                 .build();
             let metrics = Metrics::new(&meters.meter("test"));
             let limits = PlaceLimits {
+                max_open: 1,
                 max_in_flight: 1,
                 max_waiting: 0,
                 max_wait: Duration::ZERO,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,9 @@ const MAX_SPREAD_MS: u64 = 1000;
 /// How many calls may run, and how many may wait for that, and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlaceLimits {
+    /// Action calls that are open at a time on all connections together, those included
+    /// whose message has not come yet: a bound for the memory, not for the work.
+    pub max_open: usize,
     /// Action calls at a time on all connections together, attempts without a caller
     /// included.
     pub max_in_flight: usize,
@@ -35,6 +38,7 @@ pub struct Places(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
+    open: Semaphore,
     /// Fair: a place that is given back goes to whoever waits longest, and a newcomer
     /// gets one only while nobody waits.
     places: Arc<Semaphore>,
@@ -52,12 +56,22 @@ impl Places {
     /// nobody waits any more.
     pub fn new(limits: PlaceLimits, closing: CancellationToken, metrics: Metrics) -> Self {
         Self(Arc::new(Shared {
+            open: Semaphore::new(limits.max_open),
             places: Arc::new(Semaphore::new(limits.max_in_flight)),
             seats: Semaphore::new(limits.max_waiting),
             max_wait: limits.max_wait,
             closing,
             metrics,
         }))
+    }
+
+    /// Lets a call in that has not sent its message yet, if it is not one too many. It
+    /// counts as open until the permit is dropped.
+    pub fn open(&self) -> Result<SemaphorePermit<'_>, Failure> {
+        self.0.open.try_acquire().map_err(|_| {
+            self.0.metrics.call_without_place();
+            overloaded(spread())
+        })
     }
 
     /// See [`Place::take`](super::Place::take).
@@ -68,6 +82,7 @@ impl Places {
             max_wait,
             closing,
             metrics,
+            open: _,
         } = &*self.0;
         if let Ok(place) = Arc::clone(places).try_acquire_owned() {
             return Ok(place);
@@ -147,6 +162,7 @@ mod tests {
     impl Gate {
         fn new(max_in_flight: usize, max_waiting: usize) -> Self {
             let limits = PlaceLimits {
+                max_open: 1000,
                 max_in_flight,
                 max_waiting,
                 max_wait: MAX_WAIT,

@@ -110,6 +110,9 @@ settings! {
         /// Bytes of request headers that are accepted, counted as HTTP/2 counts them.
         /// Access tokens with many groups are large.
         max_header_list_size: u32 = "65536", whole(4096, 1_048_576);
+        /// Calls open at the same time over all connections, those included whose message
+        /// has not arrived yet; further ones are refused at once. It bounds the memory.
+        max_open: usize = "32768", whole(1, 10_000_000);
         /// Calls in flight at the same time over all connections; further ones wait for
         /// a place, or are refused, not started.
         max_in_flight: usize = "4096", whole(1, 1_000_000);

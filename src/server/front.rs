@@ -138,6 +138,8 @@ impl Front {
         held.call = Some(self.lifecycle.admit().ok_or_else(draining)?);
         let deadline = self.deadline(&request)?;
         let mut place = None;
+        // Whatever the method: an unknown one, too, is a call that costs memory.
+        let _open = self.places.open()?;
         if method == Method::ExecuteResponseAction {
             let place = place.insert(Place::new(self.places.clone()));
             request.extensions_mut().insert(CallContext {

@@ -169,6 +169,38 @@ async fn a_drain_refuses_those_who_wait_and_lets_those_who_run_finish() {
 }
 
 #[tokio::test]
+async fn calls_without_a_message_are_bounded_too() {
+    let graph = Hanging::start().await;
+    graph.open();
+    let gateway = patient(1, 0, &graph).with("server.max_open", "10");
+    let mut gateway = gateway.start().await;
+    let mut wire = Wire::connect(gateway.addr).await;
+    let mut silent = Vec::new();
+    for _ in 0..10 {
+        silent.push(wire.begin(head(EXECUTE, &[])).await);
+    }
+    let call = wire.execute(ID, &[]).await;
+    let error = call.answer().await.unwrap().error();
+    assert_eq!(error.reason, "GATEWAY_OVERLOADED");
+    assert_eq!(error.outcome, "NOT_STARTED");
+    silent.pop().unwrap().reset();
+    // Once the gateway has noticed.
+    within(async {
+        loop {
+            let call = wire.execute(ID, &[]).await.answer().await.unwrap();
+            if call.grpc_status().code() == Code::Ok {
+                break;
+            }
+        }
+    })
+    .await;
+    for sent in silent {
+        sent.reset();
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn who_has_sent_no_message_or_has_no_token_takes_no_place() {
     let graph = Hanging::start().await;
     let mut gateway = patient(1, 0, &graph).start().await;

@@ -77,6 +77,7 @@ fn limits() -> Limits {
         max_concurrent_streams: 1,
         max_header_list_size: 16 * 1024,
         places: PlaceLimits {
+            max_open: 16,
             max_in_flight: 1,
             max_waiting: 0,
             max_wait: Duration::ZERO,
