@@ -29,6 +29,9 @@ use crate::{
 /// connection as under a "rapid reset" attack, with every POST on it.
 pub(super) const MAX_LOOKS: usize = 100;
 
+/// The most tries to find a connection for one look.
+const MAX_LOOK_TRIES: u32 = 3;
+
 /// What the work of every call needs.
 #[derive(Debug)]
 pub(super) struct Tools {
@@ -266,22 +269,7 @@ impl Work {
             Some(_) => most,
             None => most.min(self.deadline.remaining(Instant::now())),
         };
-        let until = Instant::now() + timeout;
-        let turn = timeout_at(until, self.tools.looks.acquire()).await;
-        let seen = if turn.is_ok() {
-            let look = Look {
-                command: &self.command,
-                authorization: &self.authorization,
-                until,
-                parent: &self.span,
-            };
-            self.tools.graph.look(look).await
-        } else {
-            Err(Failure::new(
-                Kind::GatewayOverloaded,
-                "too many tasks are being looked at",
-            ))
-        };
+        let seen = self.look_until(Instant::now() + timeout).await;
         self.tools.metrics.reconciliation(match &seen {
             Ok(seen) if seen.action_status.is_started() => Reconciled::Started,
             Ok(_) => Reconciled::NotStarted,
@@ -300,6 +288,31 @@ impl Work {
                 None
             }
         }
+    }
+
+    /// One reading, or more where there is no connection for it: several that wait for the
+    /// same one all fail when whoever makes it leaves.
+    async fn look_until(&self, until: Instant) -> Result<Seen, Failure> {
+        let Ok(_turn) = timeout_at(until, self.tools.looks.acquire()).await else {
+            let message = "too many tasks are being looked at";
+            return Err(Failure::new(Kind::GatewayOverloaded, message));
+        };
+        let look = Look {
+            command: &self.command,
+            authorization: &self.authorization,
+            until,
+            parent: &self.span,
+        };
+        let mut seen = self.tools.graph.look(look).await;
+        for _ in 1..MAX_LOOK_TRIES {
+            match &seen {
+                Err(failure) if failure.kind == Kind::Unreachable => {
+                    seen = self.tools.graph.look(look).await;
+                }
+                _ => break,
+            }
+        }
+        seen
     }
 
     fn settle(&self, mut failure: Failure) -> Failure {

@@ -114,20 +114,27 @@ impl<T: Answer> Exchange<T> {
         }
     }
 
-    /// No answer came to a request that only reads.
+    /// No answer came to a request that only reads: [`Kind::Unreachable`] where there was
+    /// no connection for it. `error` is missing when its time was up.
     pub(super) fn unread(error: Option<reqwest::Error>) -> Self {
         let timed_out = error.as_ref().is_none_or(reqwest::Error::is_timeout);
-        let mut failure = Failure::new(Kind::ResponseLost, "Graph did not show the task");
+        let connects = error.as_ref().is_some_and(reqwest::Error::is_connect);
+        let kind = if connects {
+            Kind::Unreachable
+        } else {
+            Kind::ResponseLost
+        };
+        let mut failure = Failure::new(kind, "Graph did not show the task");
         if let Some(error) = error {
             failure = failure.because(error.without_url());
         }
         Self {
             result: Err(failure),
             version: None,
-            error_type: Some(if timed_out {
-                names::ERROR_TIMEOUT
-            } else {
-                names::ERROR_RESPONSE_LOST
+            error_type: Some(match (timed_out, connects) {
+                (true, _) => names::ERROR_TIMEOUT,
+                (false, true) => names::ERROR_CONNECT,
+                (false, false) => names::ERROR_RESPONSE_LOST,
             }),
         }
     }
