@@ -1,9 +1,9 @@
 //! Where the lines go.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Write},
-    os::fd::AsFd as _,
+    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
     thread,
     time::Duration,
 };
@@ -43,7 +43,11 @@ impl Stream {
     /// Standard output, past the buffer of `std`, so that what was written is known to
     /// the byte.
     pub(super) fn stdout() -> io::Result<Self> {
-        Self::new(io::stdout().as_fd().try_clone_to_owned()?.into())
+        let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        if is_null(&file) {
+            tracing::warn!("standard output is closed or discarded, and the audit log with it");
+        }
+        Self::new(file)
     }
 
     pub(super) fn new(file: File) -> io::Result<Self> {
@@ -81,6 +85,14 @@ impl Sink for Stream {
     }
 }
 
+/// Whether whatever is written is gone. A closed standard output is such a device, too:
+/// the runtime of the language opens it so.
+fn is_null(file: &File) -> bool {
+    let device = |metadata: fs::Metadata| metadata.rdev();
+    let null = fs::metadata("/dev/null").map(device);
+    null.is_ok_and(|null| file.metadata().is_ok_and(|own| device(own) == null))
+}
+
 /// Writes everything; `at` says how far it came, also where it fails.
 pub(super) fn write_all(sink: &mut dyn Sink, bytes: &[u8], at: &mut usize) -> io::Result<()> {
     while *at < bytes.len() {
@@ -93,4 +105,17 @@ pub(super) fn write_all(sink: &mut dyn Sink, bytes: &[u8], at: &mut usize) -> io
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_null_device_discards_what_is_written() {
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        for (path, expected) in [("/dev/null", true), ("/dev/zero", false), (manifest, false)] {
+            assert_eq!(is_null(&File::open(path).unwrap()), expected, "{path}");
+        }
+    }
 }

@@ -156,13 +156,15 @@ impl Writer {
     fn store(&mut self, bytes: &[u8], durably: bool) -> Result<(), Broken> {
         let sink = self.sink.as_mut();
         let mid_line = sink.begin().map_err(|error| Broken::new(error, 0))?;
-        let mut at = usize::from(!mid_line);
+        let first = usize::from(!mid_line);
+        let mut at = first;
         let mut stored = write_all(sink, bytes, &mut at);
         if durably && stored.is_ok() {
             stored = sink.sync();
         }
         if let Err(error) = stored {
-            let standing = if sink.cut_back() { 0 } else { at };
+            let nothing_stands = sink.cut_back() || at == first;
+            let standing = if nothing_stands { 0 } else { at };
             if standing > 0 {
                 self.unsynced.get_or_insert(Instant::now() + RETRY);
             }
@@ -177,13 +179,12 @@ impl Writer {
     }
 
     fn sync(&mut self) {
-        let synced = self.sink.sync();
-        self.note(synced.as_ref().err());
-        self.unsynced = match synced {
-            Ok(()) => None,
+        // That the old records are durable does not say that new ones can be written.
+        self.unsynced = self.sink.sync().err().map(|error| {
+            self.note(Some(&error));
             // Not at once again, and not never.
-            Err(_) => Some(Instant::now() + RETRY),
-        };
+            Instant::now() + RETRY
+        });
     }
 
     /// The batch stands in the log.
@@ -333,8 +334,15 @@ mod tests {
     use super::*;
     use crate::audit::sink::Stream;
 
+    fn null(writable: bool) -> File {
+        let mut options = File::options();
+        options.read(true).write(writable);
+        options.open("/dev/null").unwrap()
+    }
+
+    /// Its log is open for reading only: every write fails.
     fn writer(fsync: Fsync) -> Writer {
-        let sink = Stream::new(File::open("/dev/null").unwrap()).unwrap();
+        let sink = Stream::new(null(false)).unwrap();
         Writer::new(
             Box::new(sink),
             fsync,
@@ -376,6 +384,27 @@ mod tests {
             writer.unsynced = unsynced;
             let pause = writer.pause(now);
             assert_eq!(pause, expected, "{fsync:?} {kept} {unsynced:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_record_shows_that_the_log_can_be_written_again() {
+        let interval = Fsync::Interval(Duration::from_millis(200));
+        for (fsync, earlier) in [
+            (Fsync::Always, None),
+            (interval, None),
+            (interval, Some(Instant::now())),
+        ] {
+            let mut writer = writer(fsync);
+            writer.unsynced = earlier;
+            writer.commit(iter::once(Item::Outcome(line(false))));
+            assert_eq!(writer.unsynced.is_some(), earlier.is_some(), "{fsync:?}");
+            writer.sync();
+            assert!(writer.failing, "{fsync:?}");
+            writer.sink = Box::new(Stream::new(null(true)).unwrap());
+            writer.commit(iter::empty());
+            assert!(!writer.failing, "{fsync:?}");
+            assert!(writer.kept.is_empty(), "{fsync:?}");
         }
     }
 

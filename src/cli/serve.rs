@@ -110,7 +110,7 @@ async fn serve(mut config: Config, telemetry: &Telemetry) -> anyhow::Result<()> 
     }
     anyhow::ensure!(
         cut_short == 0,
-        "stopped before {cut_short} calls had ended; their outcome is not known"
+        "stopped before every call had ended; without a known outcome: {cut_short}"
     );
     Ok(())
 }

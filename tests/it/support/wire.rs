@@ -122,12 +122,17 @@ impl Sent {
 
     /// The whole answer, or how the stream broke.
     pub(crate) async fn answer(self) -> Result<RawCall, h2::Error> {
+        within(self.answer_some_day()).await
+    }
+
+    /// The same of a call that may have to wait for many others.
+    pub(crate) async fn answer_some_day(self) -> Result<RawCall, h2::Error> {
         let Self {
             response,
             stream,
             port,
         } = self;
-        let answer = within(RawCall::read(response, port)).await;
+        let answer = RawCall::read(response, port).await;
         // Dropped before, it would end the stream.
         drop(stream);
         answer
