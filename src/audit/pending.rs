@@ -29,6 +29,8 @@ pub struct Reader {
 pub struct Pending {
     /// In the order of their intents.
     pub calls: Vec<PendingCall>,
+    /// How many intents there are, open or not.
+    pub intents: u64,
     /// Lines that are no records: torn by a crash, or somebody else's.
     pub unreadable: u64,
     /// Outcomes whose intent did not come before them.
@@ -109,6 +111,7 @@ impl Reader {
         calls.sort_unstable_by_key(|numbered| numbered.number);
         Pending {
             calls: calls.into_iter().map(|numbered| numbered.call).collect(),
+            intents: self.intents,
             unreadable: self.unreadable,
             unmatched: self.unmatched,
         }

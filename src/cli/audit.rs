@@ -170,6 +170,11 @@ impl ListPending {
                 "lines that are torn or no audit records: {lines}"
             ));
         }
+        let is_a_log = pending.intents > 0 || pending.unmatched > 0;
+        anyhow::ensure!(
+            is_a_log || pending.unreadable == 0,
+            "this is no audit log: not one line of it is an audit record"
+        );
         if pending.unmatched > 0 {
             let outcomes = pending.unmatched;
             note(format_args!(

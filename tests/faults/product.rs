@@ -149,9 +149,9 @@ impl Row {
     }
 
     /// Makes the call, and returns what was told, or how that is wrong.
-    async fn run(self) -> Result<Told, String> {
+    async fn run(self, round: u64) -> Result<Told, Wrong> {
         let gateway = Gateway::start(self.http, &self.settings()).await;
-        let caller = Caller::new(0, self.n);
+        let caller = Caller::new(round, self.n);
         gateway.sandbox.put_task(Task::new(&caller.id));
         gateway.sandbox.script(&caller.id, self.script());
         let client = gateway.client.clone();
@@ -169,13 +169,13 @@ impl Row {
         if told == Told::Nothing {
             let departed = Claim::Left("yes".to_owned());
             if !claims().until(trace, |claim| *claim == departed).await {
-                return Err(format!("no word of {departed:?}"));
+                return Err(Wrong::Other(format!("no word of {departed:?}")));
             }
         }
         gateway.sandbox.release(&caller.id);
         let later = |claim: &Claim| matches!(claim, Claim::Later(_));
         if self.outcome().later.is_some() && !claims().until(trace, later).await {
-            return Err("no word of what came later".to_owned());
+            return Err(Wrong::Other("no word of what came later".to_owned()));
         }
         let sandbox = gateway.stop().await;
         let real = Real {
@@ -186,9 +186,11 @@ impl Row {
         Ok(told)
     }
 
-    fn check(self, told: Told, real: Real, claims: &[Claim]) -> Result<(), String> {
+    fn check(self, told: Told, real: Real, claims: &[Claim]) -> Result<(), Wrong> {
         if let Some(contradiction) = real.contradiction(told, claims) {
-            return Err(format!("{contradiction}: {told:?} {real:?} {claims:?}"));
+            return Err(Wrong::Untrue(format!(
+                "{contradiction}: {told:?} {real:?} {claims:?}"
+            )));
         }
         let later = claims.iter().find_map(|claim| match claim {
             Claim::Later(outcome) => Some(match outcome.as_str() {
@@ -207,9 +209,30 @@ impl Row {
         let want = self.outcome();
         if came == want {
             Ok(())
+        } else if came.posts > want.posts {
+            Err(Wrong::Untrue(format!(
+                "too many POSTs: {came:?}; {claims:?}"
+            )))
         } else {
-            Err(format!("{came:?} instead of {want:?}; {claims:?}"))
+            Err(Wrong::Other(format!(
+                "{came:?} instead of {want:?}; {claims:?}"
+            )))
         }
+    }
+}
+
+/// How a row is wrong.
+#[derive(Debug)]
+enum Wrong {
+    /// Somebody was told what is not so, or more was sent than may be.
+    Untrue(String),
+    /// Nothing of that, but it is not what the row says either: less is known.
+    Other(String),
+}
+
+impl From<String> for Wrong {
+    fn from(unreadable: String) -> Self {
+        Self::Untrue(unreadable)
     }
 }
 
@@ -229,8 +252,14 @@ async fn every_row_of_the_product_tells_the_truth() {
     let rows = rows();
     assert!(rows.len() >= 200, "{}", rows.len());
     let results: Vec<_> = stream::iter(rows)
-        .map(|row| async move { (row, tokio::spawn(row.run()).await.unwrap()) })
+        .map(|row| async move { (row, tokio::spawn(row.run(0)).await.unwrap()) })
         .buffer_unordered(AT_A_TIME)
+        .then(async |(row, result)| match result {
+            // On a machine that stands still, less may be known in time. That is not untrue,
+            // but it must not be so where the row has the machine for itself.
+            Err(Wrong::Other(_)) => (row, row.run(1).await),
+            result => (row, result),
+        })
         .collect()
         .await;
     let mut all = Counts::default();
@@ -247,8 +276,10 @@ async fn every_row_of_the_product_tells_the_truth() {
                 counts.count(result.as_ref().ok().copied());
                 counts.wrong += usize::from(result.is_err());
             }
-            if let Err(wrong) = result {
-                println!("wrong: {row:?}: {wrong}");
+            match result {
+                Ok(_) => {}
+                Err(Wrong::Untrue(what)) => println!("wrong, untrue: {row:?}: {what}"),
+                Err(Wrong::Other(what)) => println!("wrong: {row:?}: {what}"),
             }
         }
         println!(

@@ -146,6 +146,16 @@ fn whatever_else_the_file_holds_the_calls_in_it_are_found() {
 }
 
 #[test]
+fn a_file_without_a_single_record_is_no_log_without_a_pending_call() {
+    let (_folder, file) = folder();
+    fs::write(&file, "2026-11-24 some other log\n").unwrap();
+    let ended = pending(&file, &[]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(ended.stdout, "");
+    assert!(ended.stderr.contains("this is no audit log"), "{ended:?}");
+}
+
+#[test]
 fn a_log_that_cannot_be_read_is_named() {
     let (folder, file) = folder();
     for path in [&file, folder.path().to_str().unwrap()] {
