@@ -134,23 +134,10 @@ impl Calls {
     /// span, log and audit log.
     pub async fn execute(&self, call: Call) -> Result<Done, Failure> {
         call.place.begin();
+        if call.deadline.has_passed(Instant::now()) {
+            return Err(Interruption::DeadlinePassed.failure(Departed::Never, 0));
+        }
         let progress = Progress::default();
-        let client_request_id = call.command.client_request_id.clone();
-        let result = if call.deadline.has_passed(Instant::now()) {
-            Err(Interruption::DeadlinePassed.failure(Departed::Never, 0))
-        } else {
-            self.work(call, &progress).await
-        };
-        result.map_err(|mut failure| {
-            failure
-                .client_request_id
-                .get_or_insert_with(|| client_request_id.into_string());
-            failure
-        })
-    }
-
-    /// The work, for as long as the caller waits and the gateway lives.
-    async fn work(&self, call: Call, progress: &Progress) -> Result<Done, Failure> {
         let Call {
             command,
             authorization,
@@ -170,7 +157,7 @@ impl Calls {
         };
         let mut work = Detachable::new(
             work.run(),
-            progress,
+            &progress,
             &self.tasks,
             &self.ending,
             &self.tools.metrics,

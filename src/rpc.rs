@@ -88,22 +88,25 @@ impl IncidentTasks {
         let command = command?;
         let client_request_id = command.client_request_id.as_str().to_owned();
         span.set_attribute(names::GRAPH_CLIENT_REQUEST_ID, client_request_id.clone());
-        // Only now: a caller who is slow to send, or has no token, holds no place.
-        if let Err(mut failure) = place.take(deadline).await {
-            failure.client_request_id = Some(client_request_id);
-            return Err(failure);
-        }
-        let done = self
-            .calls
-            .execute(Call {
+        let done = async {
+            // Only now: a caller who is slow to send, or has no token, holds no place.
+            place.take(deadline).await?;
+            let call = Call {
                 command,
                 authorization,
                 peer,
                 deadline,
                 span,
                 place,
-            })
-            .await?;
+            };
+            self.calls.execute(call).await
+        };
+        let done = done.await.map_err(|mut failure| {
+            // A failure of an attempt has it already.
+            let id = &mut failure.client_request_id;
+            id.get_or_insert_with(|| client_request_id.clone());
+            failure
+        })?;
         let succeeded = Succeeded(done.outcome());
         let mut response = Response::new(response(done, client_request_id));
         response.extensions_mut().insert(succeeded);

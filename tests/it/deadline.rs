@@ -104,18 +104,9 @@ async fn a_graph_that_takes_no_connection_starts_nothing() {
     gateway.stop().await;
 }
 
-/// A listener that takes every connection and says nothing.
-async fn silent() -> Stub {
-    Stub::start(|_, stream, _| async move {
-        let _silent = stream;
-        std::future::pending::<()>().await;
-    })
-    .await
-}
-
 #[tokio::test]
 async fn a_graph_that_never_answers_the_tls_handshake_starts_nothing() {
-    let stub = silent().await;
+    let stub = Stub::silent().await;
     let mut gateway = Gateway::builder()
         .with_graph(stub.https_url())
         .start()
@@ -128,7 +119,7 @@ async fn a_graph_that_never_answers_the_tls_handshake_starts_nothing() {
 #[tokio::test]
 async fn no_connection_within_the_connect_timeout_is_unreachable_and_may_be_sent_again() {
     let (_listener, _queue, full) = stub::full();
-    let silent = silent().await;
+    let silent = Stub::silent().await;
     for url in [format!("http://{full}/beta"), silent.https_url()] {
         for key in ["graph.connect_timeout", "graph.attempt_timeout"] {
             let mut gateway = Gateway::builder()

@@ -25,18 +25,9 @@ fn assert_outcome(records: &[Value], outcome: &str, code: &str, attempts: u32) {
     assert_eq!(end["attempts"], attempts);
 }
 
-/// A Graph that accepts connections and never says a word.
-async fn silent() -> Stub {
-    Stub::start(|_, stream, _| async move {
-        let _silent = stream;
-        std::future::pending::<()>().await;
-    })
-    .await
-}
-
 #[tokio::test]
 async fn a_caller_who_leaves_before_the_post_has_started_nothing() {
-    let graph = silent().await;
+    let graph = Stub::silent().await;
     let log = Log::new();
     let gateway = log.gateway().with_graph(graph.https_url());
     let mut gateway = gateway.start().await;
@@ -82,7 +73,7 @@ async fn what_became_of_a_post_is_recorded_after_its_caller_has_left() {
 
 #[tokio::test]
 async fn a_deadline_before_the_post_has_started_nothing() {
-    let graph = silent().await;
+    let graph = Stub::silent().await;
     let log = Log::new();
     let gateway = log.gateway().with_graph(graph.https_url());
     let mut gateway = gateway.start().await;

@@ -61,6 +61,15 @@ impl Stub {
         }
     }
 
+    /// Takes every connection, and never says a word.
+    pub(crate) async fn silent() -> Self {
+        Self::start(|_, stream, _| async move {
+            let _silent = stream;
+            std::future::pending::<()>().await;
+        })
+        .await
+    }
+
     pub(crate) fn http_url(&self) -> String {
         format!("http://{}/beta", self.addr)
     }
