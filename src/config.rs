@@ -9,13 +9,14 @@
 //! A message about a mistake names the key, its source and the expected form, never the
 //! value, which may be a secret.
 
+mod base_url;
 mod choice;
 mod effective;
 mod environment;
 mod file;
 pub(crate) mod form;
 mod given;
-mod graph_url;
+mod listen_address;
 mod mistake;
 mod origin;
 mod reference;
@@ -27,17 +28,19 @@ mod tests;
 use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf};
 
 pub use self::{
+    base_url::BaseUrl,
     choice::{
-        AuditFsync, AuditSink, CredentialsMode, LogFormat, OnAuditFailure, ReconciliationMode,
+        AuditFsync, AuditSink, ClientAuthentication, CredentialsMode, LogFormat, OnAuditFailure,
+        ReconciliationMode,
     },
     effective::{Effective, Entry},
-    graph_url::GraphUrl,
+    listen_address::ListenAddress,
     mistake::{Mistake, Mistakes},
     origin::Origin,
     reference::reference,
     settings::{
-        Audit, Config, Credentials, DeadlineLimits, Drain, Graph, Log, Reconciliation, Retry,
-        Sandbox, Server,
+        Audit, Callers, Config, Credentials, DeadlineLimits, Drain, Graph, Log, Policy,
+        Reconciliation, Retry, Sandbox, Server, Throttle, Tls,
     },
 };
 

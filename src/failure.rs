@@ -23,6 +23,9 @@ pub struct Failure {
     pub violations: Vec<Violation>,
     /// What Graph answered, if it answered.
     pub reply: Option<Box<GraphReply>>,
+    /// What Entra wants of the user first (a claims challenge), in base64, for the caller
+    /// to hand on to Entra.
+    pub claims: Option<String>,
     /// The id under which the call was, or would have been, sent to Graph.
     pub client_request_id: Option<String>,
     /// How many POSTs have been handed to the connection for this call.
@@ -55,9 +58,6 @@ pub struct GraphReply {
     pub action_type: Option<String>,
     /// Graph's `request-id`.
     pub request_id: Option<String>,
-    /// The claims challenge of a 401, base64 as Graph sent it, for the caller to
-    /// hand on to Entra.
-    pub claims: Option<String>,
 }
 
 // === impl Failure ===
@@ -70,6 +70,7 @@ impl Failure {
             message: message.into(),
             violations: Vec::new(),
             reply: None,
+            claims: None,
             client_request_id: None,
             attempts: 0,
             named_delay: None,

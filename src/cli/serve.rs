@@ -15,7 +15,9 @@ use super::{FAILURE, USAGE, fail, interrupt::shutdown_on_signals, settings::Sett
 use crate::{
     app::App,
     authorization::{Authorization, TokenOwner},
-    config::{AuditSink, Config, CredentialsMode, GraphUrl, LogFormat, OnAuditFailure},
+    config::{
+        AuditSink, BaseUrl, Config, CredentialsMode, ListenAddress, LogFormat, OnAuditFailure,
+    },
     credentials::Credentials,
     sandbox::{self, Sandbox},
     server::Drained,
@@ -87,11 +89,13 @@ async fn serve(mut config: Config, telemetry: &Telemetry) -> anyhow::Result<()> 
         None
     };
     let credentials = match (config.credentials.mode, &sandbox) {
-        (CredentialsMode::Sandbox, Some(sandbox)) => Credentials::Fixed(
-            Authorization::bearer(sandbox.token(), TokenOwner::Gateway)
-                .context("the sandbox's token is not a token")?,
-        ),
-        (CredentialsMode::Passthrough | CredentialsMode::Sandbox, _) => Credentials::Passthrough,
+        (CredentialsMode::Application | CredentialsMode::OnBehalfOf, Some(sandbox)) => {
+            Credentials::Fixed(
+                Authorization::bearer(sandbox.token(), TokenOwner::Gateway)
+                    .context("the sandbox's token is not a token")?,
+            )
+        }
+        _ => Credentials::Passthrough,
     };
     // Whatever is wrong shows before the port is open.
     let app = App::build(
@@ -100,7 +104,10 @@ async fn serve(mut config: Config, telemetry: &Telemetry) -> anyhow::Result<()> 
         telemetry.propagator(),
         telemetry.metrics(),
     )?;
-    let listener = TcpListener::bind(config.server.listen)
+    let ListenAddress::Tcp(address) = config.server.listen else {
+        anyhow::bail!("unix sockets come with the listener's own branch");
+    };
+    let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {} (server.listen)", config.server.listen))?;
     announce(&config, &credentials, &listener, sandbox.as_ref())?;
@@ -122,7 +129,7 @@ async fn start_sandbox(config: &mut Config) -> anyhow::Result<Sandbox> {
         .await
         .with_context(|| format!("the sandbox cannot listen on {listen} (sandbox.listen)"))?;
     let sandbox = Sandbox::start(listener, sandbox::Options::default()).await?;
-    config.graph.url = GraphUrl::parse(&sandbox.graph_url());
+    config.graph.url = BaseUrl::parse(&sandbox.graph_url());
     Ok(sandbox)
 }
 
@@ -135,7 +142,7 @@ fn announce(
 ) -> anyhow::Result<()> {
     tracing::info!(
         listen = %listener.local_addr()?,
-        graph = config.graph.url.as_ref().map(GraphUrl::as_str),
+        graph = config.graph.url.as_ref().map(BaseUrl::as_str),
         credentials = match credentials {
             Credentials::Passthrough => "passthrough (each caller's own bearer token)",
             Credentials::Fixed(_) => "sandbox",

@@ -5,14 +5,39 @@
 pub enum CredentialsMode {
     /// With the caller's own token.
     Passthrough,
-    /// With the embedded sandbox's credential.
-    Sandbox,
+    /// As itself.
+    Application,
+    /// For the caller, with a token that Entra gives for the caller's own.
+    OnBehalfOf,
 }
 
 impl CredentialsMode {
     pub(super) const CHOICES: &[(&str, Self)] = &[
         ("passthrough", Self::Passthrough),
-        ("sandbox", Self::Sandbox),
+        ("application", Self::Application),
+        ("on_behalf_of", Self::OnBehalfOf),
+    ];
+}
+
+/// How the gateway proves to Entra which application it is (RFC 6749, section 2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAuthentication {
+    /// By a client secret.
+    Secret,
+    /// By a certificate and its private key.
+    Certificate,
+    /// By a token of the platform that Entra trusts, such as a Kubernetes service account's.
+    WorkloadIdentity,
+    /// The Azure platform hands out the tokens.
+    ManagedIdentity,
+}
+
+impl ClientAuthentication {
+    pub(super) const CHOICES: &[(&str, Self)] = &[
+        ("secret", Self::Secret),
+        ("certificate", Self::Certificate),
+        ("workload_identity", Self::WorkloadIdentity),
+        ("managed_identity", Self::ManagedIdentity),
     ];
 }
 

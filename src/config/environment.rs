@@ -1,6 +1,9 @@
 //! Environment variables: `INCIDENTGATE_SECTION__KEY`.
 
-use std::{collections::BTreeMap, ffi::OsString};
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+};
 
 use super::{
     given::{Given, Raw},
@@ -18,6 +21,30 @@ impl Setting {
             "{PREFIX}{}",
             self.key.to_ascii_uppercase().replace('.', "__")
         )
+    }
+}
+
+/// The variables that the webhook of Azure Workload Identity gives to a container, and
+/// that Azure's own libraries read.
+const PLATFORM: [(&str, &str); 4] = [
+    ("AZURE_TENANT_ID", "credentials.tenant"),
+    ("AZURE_CLIENT_ID", "credentials.client_id"),
+    (
+        "AZURE_FEDERATED_TOKEN_FILE",
+        "credentials.federated_token_file",
+    ),
+    ("AZURE_AUTHORITY_HOST", "credentials.authority"),
+];
+
+/// Takes what the platform has set; every other source comes before it.
+pub(super) fn read_platform(environment: &BTreeMap<OsString, OsString>, given: &mut Given) {
+    for (name, key) in PLATFORM {
+        if let Some(value) = environment.get(OsStr::new(name))
+            && let Some(setting) = Setting::find(key)
+        {
+            let raw = value.clone().into_string().map_or(Raw::Foreign, Raw::Text);
+            given.set(setting, Origin::Environment(name.to_owned()), raw);
+        }
     }
 }
 

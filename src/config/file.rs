@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::{
     given::{Given, Raw},
@@ -55,10 +55,8 @@ impl File<'_> {
                 DeValue::Boolean(value) => Raw::Bare(value.to_string()),
                 DeValue::Integer(digits) => i128::from_str_radix(digits.as_str(), digits.radix())
                     .map_or(Raw::Foreign, |number| Raw::Bare(number.to_string())),
-                DeValue::Float(_)
-                | DeValue::Datetime(_)
-                | DeValue::Array(_)
-                | DeValue::Table(_) => Raw::Foreign,
+                DeValue::Array(items) => joined(items).map_or(Raw::Foreign, Raw::List),
+                DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Table(_) => Raw::Foreign,
             };
             let (line, _) = position(self.text, name.span().start);
             given.add(
@@ -71,6 +69,19 @@ impl File<'_> {
             );
         }
     }
+}
+
+/// The strings of an array with commas between them; nothing if an item is no string, or
+/// would look like two.
+fn joined(items: &DeArray<'_>) -> Option<String> {
+    let texts: Option<Vec<&str>> = items
+        .iter()
+        .map(|item| match item.get_ref() {
+            DeValue::String(text) if !text.is_empty() && !text.contains(',') => Some(text.as_ref()),
+            _ => None,
+        })
+        .collect();
+    Some(texts?.join(", "))
 }
 
 /// Quotes a name that TOML cannot write bare, so that `"server.listen"` is not taken for

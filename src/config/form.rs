@@ -4,7 +4,8 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use tracing_subscriber::filter::Targets;
 
-use super::graph_url::GraphUrl;
+use super::{base_url::BaseUrl, listen_address::ListenAddress};
+use crate::{caller::Pattern, secret::Secret};
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -18,9 +19,10 @@ pub(crate) struct Form<T> {
     pub(super) expected: String,
     /// Whether TOML may write it without quotes, as a number or a boolean.
     pub(super) bare: bool,
-    /// Whether the value must never be shown. A form for secrets sets it; the settings of
-    /// today need none.
+    /// Whether the value must never be shown, nor stand in a file beside others.
     pub(super) secret: bool,
+    /// Whether TOML may write it as an array of strings.
+    pub(super) list: bool,
     parse: Parser<T>,
 }
 
@@ -30,6 +32,7 @@ impl<T> Form<T> {
             expected: expected.into(),
             bare: false,
             secret: false,
+            list: false,
             parse: Box::new(parse),
         }
     }
@@ -103,6 +106,11 @@ pub(super) fn choice<T: Copy>(choices: &'static [(&'static str, T)]) -> Form<T> 
     })
 }
 
+/// Where to listen.
+pub(crate) fn listen_address() -> Form<ListenAddress> {
+    Form::new(ListenAddress::EXPECTED, ListenAddress::parse)
+}
+
 /// An IP address and a port.
 pub(crate) fn socket_address() -> Form<SocketAddr> {
     Form::new(
@@ -143,15 +151,61 @@ pub(super) fn optional<T: 'static>(form: Form<T>) -> Form<Option<T>> {
     })
 }
 
-/// The base URL of Graph; empty where the preset brings it, which the rules check.
-pub(super) fn graph_url() -> Form<Option<GraphUrl>> {
-    Form::new(GraphUrl::EXPECTED, |text| {
-        if text.is_empty() {
-            Some(None)
-        } else {
-            GraphUrl::parse(text).map(Some)
-        }
+/// A base URL, such as `example`.
+pub(super) fn base_url(example: &str) -> Form<BaseUrl> {
+    Form::new(
+        format!("{}, such as `{example}`", BaseUrl::EXPECTED),
+        BaseUrl::parse,
+    )
+}
+
+/// The issuer of tokens: a base URL that is kept to the letter, since tokens repeat it so.
+pub(super) fn issuer() -> Form<String> {
+    let url = base_url("https://login.microsoftonline.com/TENANT/v2.0");
+    Form::new(url.expected.clone(), move |text| {
+        url.parse(text).map(|_| text.to_owned())
     })
+}
+
+/// An id that a URL or a form can carry: visible ASCII without spaces.
+pub(super) fn id(what: &str) -> Form<String> {
+    Form::new(format!("{what}, without spaces"), |text| {
+        let is_id = !text.is_empty()
+            && text.len() <= 512
+            && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_id.then(|| text.to_owned())
+    })
+}
+
+/// A secret, given by its environment variable only.
+pub(super) fn secret() -> Form<Option<Secret>> {
+    let form = Form::new("one line of text", |text| {
+        let is_one_line = !text.contains(|c: char| c.is_control());
+        is_one_line.then(|| Some(Secret::new(text)).filter(|secret| !secret.reveal().is_empty()))
+    });
+    Form {
+        secret: true,
+        ..form
+    }
+}
+
+/// Any number of values of a form: a TOML array, or text with commas between them.
+pub(super) fn list<T: 'static>(form: Form<T>) -> Form<Vec<T>> {
+    let expected = format!("a list, with commas or as an array, of {}", form.expected);
+    let form = Form::new(expected, move |text| {
+        if text.trim().is_empty() {
+            return Some(Vec::new());
+        }
+        text.split(',')
+            .map(|item| form.parse(item.trim()))
+            .collect()
+    });
+    Form { list: true, ..form }
+}
+
+/// A pattern of caller names.
+pub(super) fn caller() -> Form<Pattern> {
+    Form::new(Pattern::EXPECTED, Pattern::parse)
 }
 
 /// A level, or `target=level`, by commas; kept as text because the log's own defaults are

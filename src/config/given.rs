@@ -10,12 +10,16 @@ use super::{
     settings::{SETTINGS, Setting},
 };
 
+const SECRET: &str = "no secret here: name a file that holds it, or set the environment variable";
+
 /// A value as its source wrote it.
 pub(super) enum Raw {
     /// Text: a TOML string, a variable, a flag.
     Text(String),
     /// A TOML integer (in decimal) or boolean.
     Bare(String),
+    /// A TOML array of strings, with commas between them.
+    List(String),
     /// Something that no setting is written as, such as a table or bytes that are not UTF-8.
     Foreign,
 }
@@ -41,6 +45,7 @@ impl Given {
                 given.set(setting, Origin::Sandbox, Raw::Text(default.to_owned()));
             }
         }
+        environment::read_platform(&sources.environment, &mut given);
         if let Some(path) = sources.file {
             file::read(&path, &mut given);
         }
@@ -87,10 +92,22 @@ impl Given {
     pub(super) fn read<T>(&mut self, key: &'static str, form: &Form<T>) -> Option<T> {
         let mut effective = None;
         for (origin, raw) in self.values.get(key).into_iter().flatten() {
+            let is_none = matches!(raw, Raw::Text(text) if text.is_empty());
+            let is_shared = matches!(origin, Origin::File { .. } | Origin::Flag(_));
+            if form.secret && is_shared && !is_none {
+                // Files are shared, and command lines are shown by `ps`.
+                self.mistakes.push(Mistake::Value {
+                    key: key.to_owned(),
+                    origin: origin.clone(),
+                    expected: SECRET.to_owned(),
+                });
+                continue;
+            }
             let parsed = match raw {
                 Raw::Text(text) => form.parse(text),
                 Raw::Bare(text) if form.bare => form.parse(text),
-                Raw::Bare(_) | Raw::Foreign => None,
+                Raw::List(text) if form.list => form.parse(text),
+                Raw::Bare(_) | Raw::List(_) | Raw::Foreign => None,
             };
             match parsed {
                 Some(value) => effective = Some(value),
@@ -107,7 +124,7 @@ impl Given {
     /// The effective value of a key, as text, and its source.
     pub(super) fn effective(&self, key: &str) -> Option<(&Origin, &str)> {
         match self.values.get(key)?.last()? {
-            (origin, Raw::Text(text) | Raw::Bare(text)) => Some((origin, text)),
+            (origin, Raw::Text(text) | Raw::Bare(text) | Raw::List(text)) => Some((origin, text)),
             (_, Raw::Foreign) => None,
         }
     }

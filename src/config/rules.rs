@@ -1,7 +1,9 @@
 //! Rules between keys, and between keys and the preset.
 
+mod access;
+
 use super::{
-    AuditSink, Config, CredentialsMode, GraphUrl, Preset, given::Given, mistake::Mistake,
+    AuditSink, BaseUrl, Config, CredentialsMode, Preset, given::Given, mistake::Mistake,
     origin::Origin,
 };
 
@@ -12,7 +14,35 @@ struct Rule {
     other: Option<&'static str>,
     /// Completes the sentence "expected …".
     expected: &'static str,
-    holds: fn(&Config, Preset) -> bool,
+    when: When,
+    holds: fn(&Config) -> bool,
+}
+
+/// Where a rule applies.
+#[derive(Clone, Copy)]
+enum When {
+    Always,
+    /// In front of Microsoft Graph.
+    Production,
+    /// In front of the embedded sandbox.
+    Sandbox,
+    /// In front of Microsoft Graph, if the gateway asks Entra for tokens. The sandbox
+    /// brings its own registration.
+    AsksEntra,
+}
+
+impl When {
+    fn applies(self, config: &Config, preset: Preset) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Production => preset == Preset::Production,
+            Self::Sandbox => preset == Preset::Sandbox,
+            Self::AsksEntra => {
+                preset == Preset::Production
+                    && config.credentials.mode != CredentialsMode::Passthrough
+            }
+        }
+    }
 }
 
 const RULES: &[Rule] = &[
@@ -20,63 +50,65 @@ const RULES: &[Rule] = &[
         key: "deadline.default",
         other: Some("deadline.max"),
         expected: "at most",
-        holds: |config, _| config.deadline.default <= config.deadline.max,
+        when: When::Always,
+        holds: |config| config.deadline.default <= config.deadline.max,
     },
     Rule {
         key: "server.max_connection_age_grace",
         other: Some("deadline.max"),
         expected: "at least",
-        holds: |config, _| config.server.max_connection_age_grace >= config.deadline.max,
+        when: When::Always,
+        holds: |config| config.server.max_connection_age_grace >= config.deadline.max,
     },
     Rule {
         key: "graph.http2_prior_knowledge",
         other: Some("graph.url"),
         expected: "`false`, or plain http in",
+        when: When::Always,
         // Under `--sandbox` there is no URL yet, and it will be plain http.
-        holds: |config, _| {
+        holds: |config| {
             !config.graph.http2_prior_knowledge
-                || config.graph.url.as_ref().is_none_or(GraphUrl::is_plaintext)
+                || config.graph.url.as_ref().is_none_or(BaseUrl::is_plaintext)
         },
     },
     Rule {
         key: "graph.url",
         other: None,
         expected: "no value, because --sandbox brings its own Graph",
-        holds: |config, preset| preset == Preset::Production || config.graph.url.is_none(),
+        when: When::Sandbox,
+        holds: |config| config.graph.url.is_none(),
     },
     Rule {
         key: "graph.url",
         other: None,
-        expected: GraphUrl::EXPECTED,
-        holds: |config, preset| preset == Preset::Sandbox || config.graph.url.is_some(),
-    },
-    Rule {
-        key: "credentials.mode",
-        other: None,
-        expected: "`passthrough`; `sandbox` needs --sandbox",
-        holds: |config, preset| {
-            preset == Preset::Sandbox || config.credentials.mode != CredentialsMode::Sandbox
-        },
+        expected: BaseUrl::EXPECTED,
+        when: When::Production,
+        holds: |config| config.graph.url.is_some(),
     },
     Rule {
         key: "audit.file",
         other: None,
         expected: "the path of a file, as `audit.sink = \"file\"` needs one",
-        holds: |config, _| config.audit.sink != AuditSink::File || config.audit.file.is_some(),
+        when: When::Always,
+        holds: |config| config.audit.sink != AuditSink::File || config.audit.file.is_some(),
     },
     Rule {
         key: "audit.file",
         other: Some("audit.sink"),
         expected: "no value, or `file` in",
-        holds: |config, _| config.audit.sink != AuditSink::Stdout || config.audit.file.is_none(),
+        when: When::Always,
+        holds: |config| config.audit.sink != AuditSink::Stdout || config.audit.file.is_none(),
     },
 ];
 
 /// Adds a mistake for every broken rule whose keys are themselves without mistake.
 pub(super) fn check(config: &Config, preset: Preset, given: &mut Given) {
-    for rule in RULES {
+    for rule in RULES.iter().chain(access::RULES) {
         let mut keys = [Some(rule.key), rule.other].into_iter().flatten();
-        if (rule.holds)(config, preset) || keys.any(|key| given.is_doubtful(key)) {
+        if !rule.when.applies(config, preset)
+            || (rule.holds)(config)
+            || keys.any(|key| given.is_doubtful(key))
+        {
             continue;
         }
         let origin = |key| {

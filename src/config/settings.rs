@@ -5,17 +5,19 @@
 use std::{net::SocketAddr, path::PathBuf, sync::LazyLock, time::Duration};
 
 use super::{
+    base_url::BaseUrl,
     choice::{
-        AuditFsync, AuditSink, CredentialsMode, LogFormat, OnAuditFailure, ReconciliationMode,
+        AuditFsync, AuditSink, ClientAuthentication, CredentialsMode, LogFormat, OnAuditFailure,
+        ReconciliationMode,
     },
     form::{
-        DAY, Form, HOUR, MS, choice, duration, flag, graph_url, log_filter, loopback_address,
-        optional, path,
+        DAY, Form, HOUR, MS, base_url, caller, choice, duration, flag, id, issuer, list,
+        listen_address, log_filter, loopback_address, optional, path, secret, whole,
     },
-    form::{socket_address, whole},
     given::Given,
-    graph_url::GraphUrl,
+    listen_address::ListenAddress,
 };
+use crate::{caller::Pattern, secret::Secret};
 
 /// What is known of a key besides its type.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ pub(super) struct Setting {
     pub(super) expected: String,
     /// Whether TOML writes the value without quotes.
     pub(super) bare: bool,
-    /// Whether the value must never be shown.
+    /// Whether the value must never be shown, and comes from the environment only.
     pub(super) secret: bool,
     /// One paragraph.
     pub(super) doc: &'static str,
@@ -100,8 +102,8 @@ macro_rules! name {
 settings! {
     /// The gRPC listener, its connections and their limits.
     server: Server {
-        /// Address and port of the gRPC listener.
-        listen: SocketAddr = "127.0.0.1:50051", socket_address();
+        /// Where the gRPC listener is. A unix socket has the mode 0660.
+        listen: ListenAddress = "127.0.0.1:50051", listen_address();
         /// Connections open at the same time; further ones wait in the backlog of the
         /// operating system.
         max_connections: usize = "10000", whole(1, 1_000_000);
@@ -140,6 +142,21 @@ settings! {
         reflection: bool = "true", flag();
     }
 
+    /// TLS of the gRPC listener. All files are read again when they change.
+    tls: Tls {
+        /// PEM file with the certificate of the listener and its chain. Without one it speaks
+        /// plain HTTP/2.
+        certificate_file: Option<PathBuf> = "", optional(path());
+        /// PEM file with the private key of that certificate.
+        key_file: Option<PathBuf> = "", optional(path());
+        /// PEM bundle of the authorities whose client certificates prove who calls. A
+        /// certificate that is presented must be valid; whether one is needed, `policy`
+        /// says.
+        client_ca_file: Option<PathBuf> = "", optional(path());
+        /// How often these files, and those of `graph`, are looked at for a change.
+        reload_interval: Duration = "10s", duration(MS, DAY);
+    }
+
     /// How long a call may take.
     deadline: DeadlineLimits {
         /// Deadline of a call that brings no `grpc-timeout`. At most `deadline.max`.
@@ -152,7 +169,7 @@ settings! {
     graph: Graph {
         /// Base URL, with the version and without a trailing slash. Absent only under
         /// `--sandbox`, which brings its own.
-        url: Option<GraphUrl> = "https://graph.microsoft.com/beta" sandbox "", graph_url();
+        url: Option<BaseUrl> = "https://graph.microsoft.com/beta" sandbox "", optional(base_url("https://graph.microsoft.com/beta"));
         /// Time for a new connection, TLS handshake included.
         connect_timeout: Duration = "5s", duration(MS, HOUR);
         /// Time for one attempt, from sending to the end of the answer. The call's own
@@ -162,6 +179,11 @@ settings! {
         pool_idle_timeout: Duration = "90s", duration(MS, DAY);
         /// PEM bundle of certificate authorities to trust in addition to the system's.
         ca_file: Option<PathBuf> = "", optional(path());
+        /// PEM file with a certificate that is shown to the server, and its chain, where a
+        /// proxy on the way asks for one.
+        client_certificate_file: Option<PathBuf> = "", optional(path());
+        /// PEM file with the private key of that certificate.
+        client_key_file: Option<PathBuf> = "", optional(path());
         /// Speak HTTP/2 without negotiation. Only for a plain-http `graph.url`, where
         /// there is no TLS to negotiate it.
         http2_prior_knowledge: bool = "false", flag();
@@ -204,8 +226,64 @@ settings! {
     /// As whom the gateway calls Graph.
     credentials: Credentials {
         /// Whose token goes to Graph: `passthrough` sends on the caller's own
-        /// `authorization`; `sandbox` is the embedded sandbox's and needs `--sandbox`.
-        mode: CredentialsMode = "passthrough" sandbox "sandbox", choice(CredentialsMode::CHOICES);
+        /// `authorization`; `application` is the gateway's own; `on_behalf_of` exchanges the
+        /// caller's token, which is for this gateway, for one for Graph.
+        mode: CredentialsMode = "passthrough" sandbox "application", choice(CredentialsMode::CHOICES);
+        /// How the gateway proves to Entra which application it is.
+        client_authentication: ClientAuthentication = "secret", choice(ClientAuthentication::CHOICES);
+        /// The Entra tenant.
+        tenant: Option<String> = "", optional(id("the tenant's id or domain"));
+        /// The gateway's application (client) id. With `managed_identity`: the user-assigned
+        /// identity's; none for the system-assigned one.
+        client_id: Option<String> = "", optional(id("an application (client) id"));
+        /// The client secret. Only by its environment variable; better is
+        /// `credentials.client_secret_file`.
+        client_secret: Option<Secret> = "", secret();
+        /// File with the client secret and nothing else; read for each token.
+        client_secret_file: Option<PathBuf> = "", optional(path());
+        /// PEM file with the certificate and the private key that prove the application;
+        /// read for each token.
+        certificate_file: Option<PathBuf> = "", optional(path());
+        /// File with the platform's token for `workload_identity`; read for each token.
+        federated_token_file: Option<PathBuf> = "", optional(path());
+        /// Entra's root. National clouds have their own, as they have for `graph.url`.
+        authority: BaseUrl = "https://login.microsoftonline.com", base_url("https://login.microsoftonline.us");
+        /// What the token is for. None: the root of `graph.url` and `/.default`.
+        scope: Option<String> = "", optional(id("a scope such as `https://graph.microsoft.com/.default`"));
+        /// Time for one request to Entra.
+        timeout: Duration = "5s", duration(MS, HOUR);
+        /// PEM bundle of certificate authorities to trust for Entra in addition to the
+        /// system's.
+        ca_file: Option<PathBuf> = "", optional(path());
+        /// Exchanged tokens kept for `on_behalf_of`, the least used give way.
+        max_users: u64 = "10000", whole(1, 1_000_000);
+    }
+
+    /// Who may call. Client certificates count where `tls.client_ca_file` is set.
+    callers: Callers {
+        /// Whose tokens prove who calls: the issuer, exactly as its tokens and its OpenID
+        /// Connect discovery document name it. None: no tokens are asked for.
+        jwt_issuer: Option<String> = "", optional(issuer());
+        /// For whom a caller's token must be (`aud`, one of these): this gateway's
+        /// application id or its URI.
+        jwt_audience: Vec<String> = "", list(id("an audience"));
+        /// How far the issuer's clock may be off.
+        jwt_clock_skew: Duration = "1m", duration(Duration::ZERO, HOUR);
+        /// PEM bundle of certificate authorities to trust for the issuer in addition to the
+        /// system's.
+        jwt_ca_file: Option<PathBuf> = "", optional(path());
+        /// Whether a sidecar's `x-forwarded-client-cert` proves who calls. Only where
+        /// `server.listen` is a loopback address or a unix socket, and the sidecar alone
+        /// can reach it.
+        forwarded_certificates: bool = "false", flag();
+    }
+
+    /// Which callers may do what. Applies as soon as callers are asked to prove who they are.
+    policy: Policy {
+        /// Who may start actions.
+        execute_response_action: Vec<Pattern> = "" sandbox "*", list(caller());
+        /// Who may use reflection.
+        reflection: Vec<Pattern> = "*", list(caller());
     }
 
     /// The audit log: who started which action, and whether it was started.

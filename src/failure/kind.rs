@@ -30,8 +30,14 @@ pub enum Kind {
     InvalidRequest,
     /// The caller sent no usable credential.
     CallerUnauthenticated,
+    /// Who calls cannot be verified now: the issuer's keys cannot be had.
+    IssuerUnavailable,
     /// The caller may not use this RPC.
     CallerNotAllowed,
+    /// No user stands behind the caller's token, where one has to.
+    AppOnlyToken,
+    /// Entra wants something of the user before it gives a token on the user's behalf.
+    InteractionRequired,
     /// The gateway is at its limit of calls in flight.
     GatewayOverloaded,
     /// The gateway is shutting down.
@@ -50,8 +56,10 @@ pub enum Kind {
     BadRequest,
     /// 401 to the caller's own token.
     CallerTokenRejected,
-    /// 401 to the gateway's token.
+    /// 401 to the gateway's token, or Entra gives none to this gateway.
     GatewayCredentialRejected,
+    /// No token for Graph can be had now.
+    CredentialUnavailable,
     /// 403.
     Forbidden,
     /// 404 and 410.
@@ -119,10 +127,13 @@ impl Origin {
 
 impl Kind {
     /// Every kind, in the order of the status table.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 34] = [
         Self::InvalidRequest,
         Self::CallerUnauthenticated,
+        Self::IssuerUnavailable,
         Self::CallerNotAllowed,
+        Self::AppOnlyToken,
+        Self::InteractionRequired,
         Self::GatewayOverloaded,
         Self::GatewayDraining,
         Self::AuditUnavailable,
@@ -133,6 +144,7 @@ impl Kind {
         Self::BadRequest,
         Self::CallerTokenRejected,
         Self::GatewayCredentialRejected,
+        Self::CredentialUnavailable,
         Self::Forbidden,
         Self::NotFound,
         Self::UnexpectedReply,
@@ -157,7 +169,10 @@ impl Kind {
         match self {
             Self::InvalidRequest
             | Self::CallerUnauthenticated
+            | Self::IssuerUnavailable
             | Self::CallerNotAllowed
+            | Self::AppOnlyToken
+            | Self::InteractionRequired
             | Self::GatewayOverloaded
             | Self::GatewayDraining
             | Self::AuditUnavailable
@@ -167,6 +182,7 @@ impl Kind {
             | Self::BadRequest
             | Self::CallerTokenRejected
             | Self::GatewayCredentialRejected
+            | Self::CredentialUnavailable
             | Self::Forbidden
             | Self::NotFound
             | Self::UnexpectedReply
@@ -193,9 +209,11 @@ impl Kind {
     pub const fn may_be_sent_again(self) -> bool {
         matches!(
             self,
-            Self::GatewayOverloaded
+            Self::IssuerUnavailable
+                | Self::GatewayOverloaded
                 | Self::GatewayDraining
                 | Self::AuditUnavailable
+                | Self::CredentialUnavailable
                 | Self::Throttled
                 | Self::Unavailable
                 | Self::Unreachable

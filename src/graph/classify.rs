@@ -107,6 +107,7 @@ pub(super) fn failure(kind: Kind, reply: &Reply<'_>, error: ErrorBody) -> Failur
             description: "Graph does not take it for an incident task's id".to_owned(),
         }];
     }
+    failure.claims = challenge::claims(reply.headers);
     failure.reply = Some(Box::new(GraphReply {
         status: reply.status.as_u16(),
         action_type: error.message.as_deref().and_then(error_kind::action_type),
@@ -114,7 +115,6 @@ pub(super) fn failure(kind: Kind, reply: &Reply<'_>, error: ErrorBody) -> Failur
         inner_code: error.inner_code,
         message: error.message,
         request_id: request_id(reply.headers).or(error.request_id),
-        claims: challenge::claims(reply.headers),
     }));
     failure
 }
@@ -156,6 +156,10 @@ fn headline(kind: Kind) -> &'static str {
         | Kind::GatewayOverloaded
         | Kind::GatewayDraining
         | Kind::AuditUnavailable
+        | Kind::IssuerUnavailable
+        | Kind::AppOnlyToken
+        | Kind::InteractionRequired
+        | Kind::CredentialUnavailable
         | Kind::Unreachable
         | Kind::DeadlineBeforeSend
         | Kind::DeadlineAfterSend

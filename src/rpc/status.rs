@@ -223,12 +223,15 @@ fn metadata(failure: &Failure) -> MetadataMap {
     } else if let Some(delay) = failure.retry_after() {
         metadata.insert(PUSHBACK, pushback(delay));
     }
+    let is_the_callers = matches!(
+        failure.kind,
+        Kind::CallerTokenRejected | Kind::InteractionRequired
+    );
     let claims = failure
-        .reply
-        .as_ref()
-        .and_then(|reply| reply.claims.as_deref())
+        .claims
+        .as_deref()
         .and_then(|claims| claims.parse().ok());
-    if let (Kind::CallerTokenRejected, Some(claims)) = (failure.kind, claims) {
+    if let (true, Some(claims)) = (is_the_callers, claims) {
         metadata.insert(CLAIMS, claims);
     }
     metadata

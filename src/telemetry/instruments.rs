@@ -11,6 +11,7 @@ pub(super) struct Instruments {
     pub(super) server_call_duration: Histogram<f64>,
     pub(super) client_request_duration: Histogram<f64>,
     pub(super) action_outcomes: Counter<u64>,
+    pub(super) fetch_duration: Histogram<f64>,
     pub(super) attempt_resends: Counter<u64>,
     pub(super) reconciliations: Counter<u64>,
     pub(super) calls_in_flight: UpDownCounter<i64>,
@@ -60,6 +61,10 @@ impl Instruments {
                 names::ACTION_OUTCOMES,
                 names::UNIT_CALL,
                 "Action calls by whether the action was started.",
+            ),
+            fetch_duration: seconds(
+                names::FETCH_DURATION,
+                "Duration of fetching a token or signing keys from an identity provider.",
             ),
             attempt_resends: counter(
                 names::ATTEMPT_RESENDS,

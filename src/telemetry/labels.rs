@@ -42,6 +42,28 @@ impl From<crate::failure::Outcome> for Outcome {
     }
 }
 
+/// What is fetched from an identity provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FetchOf {
+    /// The gateway's own token for Graph.
+    ApplicationToken,
+    /// A token for Graph in exchange for a caller's.
+    ExchangedToken,
+    /// The keys that the callers' tokens are signed with.
+    SigningKeys,
+}
+
+impl FetchOf {
+    /// The stable label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ApplicationToken => "application_token",
+            Self::ExchangedToken => "exchanged_token",
+            Self::SigningKeys => "signing_keys",
+        }
+    }
+}
+
 /// Why a POST is sent again for the same call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResendCause {
@@ -51,6 +73,8 @@ pub enum ResendCause {
     Unavailable,
     /// It did not reach Graph.
     Unreachable,
+    /// Graph refused the token, and another one was fetched.
+    Renewed,
     /// Its outcome was unknown, and the task showed that nothing had been started.
     NotStarted,
 }
@@ -62,6 +86,7 @@ impl ResendCause {
             Self::Throttled => "throttled",
             Self::Unavailable => "unavailable",
             Self::Unreachable => "unreachable",
+            Self::Renewed => "renewed",
             Self::NotStarted => "not_started",
         }
     }

@@ -11,8 +11,11 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Meter, UpDownCounter};
 
 use super::instruments::Instruments;
-use super::labels::{Attributes, AuditResult, ClientRequest, Outcome, Reconciled, ResendCause};
+use super::labels::{
+    Attributes, AuditResult, ClientRequest, FetchOf, Outcome, Reconciled, ResendCause,
+};
 use super::names;
+use crate::failure::Kind;
 
 /// All instruments of the program. A clone shares them.
 #[derive(Debug, Clone)]
@@ -98,6 +101,18 @@ impl Metrics {
     pub fn resend(&self, cause: ResendCause) {
         let cause = KeyValue::new(names::RESEND_CAUSE, cause.as_str());
         self.instruments.attempt_resends.add(1, &[cause]);
+    }
+
+    /// A token or keys were fetched from an identity provider, or `failed` to be.
+    pub fn fetch(&self, of: FetchOf, failed: Option<Kind>, duration: Duration) {
+        let mut attributes = Attributes::default();
+        attributes.push(names::FETCH_OF, of.as_str());
+        if let Some(kind) = failed {
+            attributes.push(names::ERROR_TYPE, names::error_type_of_fetch(kind));
+        }
+        self.instruments
+            .fetch_duration
+            .record(duration.as_secs_f64(), attributes.as_slice());
     }
 
     /// The task was looked at because the outcome of a POST was not known.

@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use crate::failure::Kind;
+
 /// The instrumentation scope of every span and metric.
 pub const SCOPE: &str = "incidentgate";
 /// The version of the semantic conventions that the names below follow.
@@ -71,6 +73,8 @@ pub const URL_TEMPLATE: &str = "url.template";
 pub const ACTION_OUTCOME: &str = "incidentgate.action.outcome";
 /// Why a POST was sent again; see [`ResendCause`](super::labels::ResendCause).
 pub const RESEND_CAUSE: &str = "incidentgate.resend.cause";
+/// What was fetched; see [`FetchOf`](super::labels::FetchOf).
+pub const FETCH_OF: &str = "incidentgate.fetch.of";
 /// What a look at the task showed; see [`Reconciled`](super::labels::Reconciled).
 pub const RECONCILED: &str = "incidentgate.reconciliation.result";
 /// Span only: the `actionStatus` of a task that was read.
@@ -114,6 +118,8 @@ pub const HTTP_CLIENT_REQUEST_DURATION: &str = "http.client.request.duration";
 pub const ACTION_OUTCOMES: &str = "incidentgate.action.outcomes";
 /// Counter of POSTs that were sent again for the same call, by cause.
 pub const ATTEMPT_RESENDS: &str = "incidentgate.attempt.resends";
+/// Histogram of fetching a token or signing keys; `error.type` where none came.
+pub const FETCH_DURATION: &str = "incidentgate.fetch.duration";
 /// Counter of looks at the task after, or instead of, an answer, by what they showed.
 pub const RECONCILIATIONS: &str = "incidentgate.reconciliations";
 /// Calls that are being served now.
@@ -153,6 +159,16 @@ pub const UNIT_RECORD: &str = "{record}";
 pub const DURATION_BOUNDARIES: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
+
+/// `error.type` of a fetch that failed so.
+pub const fn error_type_of_fetch(kind: Kind) -> &'static str {
+    match kind {
+        Kind::CredentialUnavailable | Kind::IssuerUnavailable => "unavailable",
+        Kind::InteractionRequired => "interaction_required",
+        Kind::GatewayCredentialRejected | Kind::CallerUnauthenticated => "rejected",
+        _ => OTHER,
+    }
+}
 
 /// The `error.type` of an HTTP answer on the client side: the status as text from 400 on,
 /// else none.

@@ -37,7 +37,7 @@ fn every_default_is_valid() {
 fn the_sandbox_preset_changes_some_defaults_and_can_be_overridden() {
     let Loaded { config, .. } = default_of(Preset::Sandbox);
     assert_eq!(config.graph.url, None);
-    assert_eq!(config.credentials.mode, CredentialsMode::Sandbox);
+    assert_eq!(config.credentials.mode, CredentialsMode::Application);
     assert_eq!(config.audit.sink, AuditSink::Off);
     assert_eq!(config.drain.delay, Duration::ZERO);
     assert_eq!(config.sandbox.listen.to_string(), "127.0.0.1:0");

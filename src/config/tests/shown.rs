@@ -35,10 +35,10 @@ fn the_effective_configuration_is_aligned_and_names_sources() {
     });
     let text = loaded.unwrap().effective.to_string();
     for line in [
-        "server.listen                   = \"[::1]:1\"       # flag --test",
-        "server.reflection               = true            # default",
-        "drain.delay                     = \"0s\"            # default of --sandbox",
-        "log.format                      = \"json\"          # environment variable INCIDENTGATE_LOG__FORMAT",
+        "server.listen                     = \"[::1]:1\"                             # flag --test",
+        "server.reflection                 = true                                  # default",
+        "drain.delay                       = \"0s\"                                  # default of --sandbox",
+        "log.format                        = \"json\"                                # environment variable INCIDENTGATE_LOG__FORMAT",
     ] {
         assert!(
             text.lines().any(|shown| shown == line),

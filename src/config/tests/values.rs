@@ -40,9 +40,8 @@ fn a_bad_value_names_key_source_and_form_but_not_itself() {
         (
             "credentials.mode",
             "hunter2",
-            "one of `passthrough`, `sandbox`",
+            "one of `passthrough`, `application`, `on_behalf_of`",
         ),
-        ("credentials.mode", "sandbox", "`sandbox` needs --sandbox"),
         ("audit.sink", "syslog", "one of `off`, `stdout`, `file`"),
         ("audit.fsync", "never", "one of `always`, `interval`"),
         ("audit.on_failure", "ignore", "one of `refuse`, `proceed`"),

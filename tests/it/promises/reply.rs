@@ -130,6 +130,7 @@ fn is_a_failure(mut failure: Failure, reply: &Reply<'_>) {
     let said = failure.reply.as_deref().expect("Graph's words");
     assert_eq!(said.status, reply.status.as_u16());
     texts_are_bounded(said);
+    claims_are_bounded(&failure);
     failure.client_request_id = Some(CLIENT_REQUEST_ID.to_owned());
     failure.attempts = 1;
     keeps_every_promise(&failure);
@@ -184,7 +185,10 @@ fn texts_are_bounded(said: &GraphReply) {
     }
     assert!(said.request_id.as_deref().is_none_or(is_id));
     assert!(said.action_type.as_deref().is_none_or(is_id));
-    let claims = said.claims.as_deref().unwrap_or("-");
+}
+
+fn claims_are_bounded(failure: &Failure) {
+    let claims = failure.claims.as_deref().unwrap_or("-");
     assert!((1..=1024).contains(&claims.len()), "{claims:?}");
     assert!(
         claims

@@ -37,8 +37,8 @@ pub(crate) fn status_budget(data: &[u8]) {
         message: said(320),
         action_type: said(64),
         request_id: said(64),
-        claims: said(1024),
     }));
+    failure.claims = said(1024);
     let description = format!("is wrong: {}", text(120));
     failure.violations = ["incident_task_id", "client_request_id"]
         .map(|field| Violation {
@@ -92,8 +92,8 @@ pub(crate) fn at_full_length(kind: Kind, text: &str, delay: Duration, attempts: 
         message: Some(cut(text, 320)),
         action_type: Some("t".repeat(64)),
         request_id: Some("r".repeat(64)),
-        claims: Some("Q".repeat(1024)),
     }));
+    failure.claims = Some("Q".repeat(1024));
     failure.client_request_id = Some(CLIENT_REQUEST_ID.to_owned());
     failure.attempts = attempts;
     failure

@@ -9,7 +9,7 @@ use std::{
 use incidentgate::{
     app::App,
     authorization::{Authorization, TokenOwner},
-    config::{Config, Flag, GraphUrl, Preset, Sources},
+    config::{BaseUrl, Config, Flag, Preset, Sources},
     credentials::Credentials,
     pb::{
         ExecuteResponseActionRequest, ExecuteResponseActionResponse,
@@ -128,7 +128,7 @@ impl GatewayBuilder {
         config.graph.url = config
             .graph
             .url
-            .map(|url| GraphUrl::parse(url.as_str()).unwrap());
+            .map(|url| BaseUrl::parse(url.as_str()).unwrap());
 
         let spans = SpanKeeper::default();
         let tracers = SdkTracerProvider::builder()

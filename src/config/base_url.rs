@@ -1,4 +1,4 @@
-//! The base URL of Microsoft Graph.
+//! The base URL of a service that is sent tokens or secrets.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use url::{Host, Url};
 ///
 /// Parsed by the same crate as the HTTP client's URLs, so that both see the same host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GraphUrl(Url);
+pub struct BaseUrl(Url);
 
-impl GraphUrl {
+impl BaseUrl {
     /// The expected form, in words.
-    pub const EXPECTED: &str = "an https URL without user, query and fragment, such as \
-        `https://graph.microsoft.com/beta`; http only on 127.0.0.0/8, ::1 and localhost";
+    pub const EXPECTED: &str = "an https URL without user, query and fragment; \
+        http only on 127.0.0.0/8, ::1 and localhost";
 
     /// The URL, or `None` when the text does not have the [expected form](Self::EXPECTED).
     pub fn parse(text: &str) -> Option<Self> {
@@ -46,13 +46,18 @@ impl GraphUrl {
         self.0.scheme() == "http"
     }
 
+    /// Scheme, host and port, as `https://graph.microsoft.com`.
+    pub fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
+    }
+
     /// The host; an IPv6 address is in brackets.
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
 }
 
-impl fmt::Display for GraphUrl {
+impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -69,12 +74,12 @@ mod tests {
             "https://graph.microsoft.com/beta/",
         ] {
             assert_eq!(
-                GraphUrl::parse(text).unwrap().as_str(),
+                BaseUrl::parse(text).unwrap().as_str(),
                 "https://graph.microsoft.com/beta"
             );
         }
         assert_eq!(
-            GraphUrl::parse("https://graph.microsoft.com")
+            BaseUrl::parse("https://graph.microsoft.com")
                 .unwrap()
                 .as_str(),
             "https://graph.microsoft.com"
@@ -90,7 +95,7 @@ mod tests {
             "localhost",
             "LOCALHOST:1",
         ] {
-            let url = GraphUrl::parse(&format!("http://{host}/beta")).expect(host);
+            let url = BaseUrl::parse(&format!("http://{host}/beta")).expect(host);
             assert!(url.is_plaintext(), "{host}");
         }
         for host in [
@@ -102,12 +107,12 @@ mod tests {
             "128.0.0.1",
         ] {
             assert_eq!(
-                GraphUrl::parse(&format!("http://{host}/beta")),
+                BaseUrl::parse(&format!("http://{host}/beta")),
                 None,
                 "{host}"
             );
             assert!(
-                GraphUrl::parse(&format!("https://{host}/beta")).is_some(),
+                BaseUrl::parse(&format!("https://{host}/beta")).is_some(),
                 "{host}"
             );
         }
@@ -134,18 +139,31 @@ mod tests {
             "https://graph.microsoft.com:99999",
             "unix:///run/graph",
         ] {
-            assert_eq!(GraphUrl::parse(text), None, "{text:?}");
+            assert_eq!(BaseUrl::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_origin_is_without_the_path() {
+        for (text, origin) in [
+            (
+                "https://graph.microsoft.us/beta",
+                "https://graph.microsoft.us",
+            ),
+            ("http://127.0.0.1:8080/beta/", "http://127.0.0.1:8080"),
+        ] {
+            assert_eq!(BaseUrl::parse(text).unwrap().origin(), origin);
         }
     }
 
     #[test]
     fn the_host_is_without_the_port() {
         assert_eq!(
-            GraphUrl::parse("http://[::1]:80/beta").unwrap().host(),
+            BaseUrl::parse("http://[::1]:80/beta").unwrap().host(),
             "[::1]"
         );
         assert_eq!(
-            GraphUrl::parse("https://Graph.Microsoft.com:444")
+            BaseUrl::parse("https://Graph.Microsoft.com:444")
                 .unwrap()
                 .host(),
             "graph.microsoft.com"
