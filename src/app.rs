@@ -1,6 +1,8 @@
 //! Everything put together: configuration in, a running server out.
 
-use std::{sync::Arc, time::Duration};
+mod credentials;
+
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -22,6 +24,8 @@ use crate::{
     telemetry::{Metrics, Propagator},
     throttle::Gates,
 };
+
+pub use self::credentials::credentials;
 
 /// The last audit records have this long to become durable; a stalled reader of standard
 /// output cannot hold the exit up for longer.
@@ -125,18 +129,19 @@ fn routes(tasks: IncidentTasks, health: Health, reflection: bool) -> anyhow::Res
         .add_service(descriptors().build_v1alpha()?))
 }
 
+/// The PEM text of a bundle that a key names.
+fn bundle(key: &str, path: Option<&Path>) -> anyhow::Result<Option<Vec<u8>>> {
+    path.map(|path| {
+        std::fs::read(path).with_context(|| format!("{key} {} cannot be read", path.display()))
+    })
+    .transpose()
+}
+
 /// How the configuration wants Graph to be reached.
 pub fn graph_options(config: &Config) -> anyhow::Result<GraphOptions> {
     let graph = &config.graph;
     let url = graph.url.as_ref().context("graph.url is not set")?;
-    let extra_roots = graph
-        .ca_file
-        .as_ref()
-        .map(|path| {
-            std::fs::read(path)
-                .with_context(|| format!("graph.ca_file {} cannot be read", path.display()))
-        })
-        .transpose()?;
+    let extra_roots = bundle("graph.ca_file", graph.ca_file.as_deref())?;
     Ok(GraphOptions {
         url: url.as_str().to_owned(),
         connect_timeout: graph.connect_timeout,

@@ -36,8 +36,9 @@ pub use self::{
 };
 use crate::{
     audit::Audit,
-    authorization::Authorization,
+    caller::Caller,
     command::Command,
+    credentials::Credential,
     deadline::Deadline,
     failure::Failure,
     graph::{Departed, GraphClient},
@@ -81,8 +82,10 @@ pub struct Auditing {
 pub struct Call {
     /// Which task's action to start.
     pub command: Command,
-    /// What Graph is shown.
-    pub authorization: Authorization,
+    /// Where the token for Graph comes from.
+    pub credential: Credential,
+    /// Who calls.
+    pub caller: Caller,
     /// The other end of the caller's connection.
     pub peer: SocketAddr,
     /// Until when the caller must be answered.
@@ -140,7 +143,8 @@ impl Calls {
         let progress = Progress::default();
         let Call {
             command,
-            authorization,
+            credential,
+            caller,
             peer,
             deadline,
             span,
@@ -149,7 +153,8 @@ impl Calls {
         let work = Work {
             tools: Arc::clone(&self.tools),
             command,
-            authorization,
+            credential,
+            caller,
             peer,
             deadline,
             span: span.clone(),
@@ -188,7 +193,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        authorization::TokenOwner,
+        authorization::{Authorization, TokenOwner},
         command::{ClientRequestId, TaskId},
         failure::Kind,
         graph::GraphOptions,
@@ -243,7 +248,8 @@ mod tests {
                 task_id: TaskId::parse("213213".to_owned()).unwrap(),
                 client_request_id: ClientRequestId::parse_or_new(String::new()).unwrap(),
             },
-            authorization,
+            credential: Credential::Given(authorization),
+            caller: Caller::anonymous(),
             peer: SocketAddr::from(([127, 0, 0, 1], 4711)),
             deadline: Deadline::new(Instant::now(), timeout),
             span: Span::none(),

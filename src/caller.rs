@@ -99,6 +99,13 @@ impl CallerToken {
 
 // === impl Name ===
 
+impl Name {
+    /// Whether it tells who somebody is, and not what he may do.
+    pub fn is_identity(&self) -> bool {
+        !matches!(self, Self::Role(_) | Self::Scope(_))
+    }
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,104 +1,180 @@
 //! As whom the gateway calls Graph.
+//!
+//! | file | does |
+//! |---|---|
+//! | `application` | the gateway's own token, by `azure_identity` |
+//! | `exchange` | tokens for Graph in exchange for the callers' own |
+//! | `client` | how the gateway proves to Entra which application it is |
+//! | `assertion` | … by a certificate |
+//! | `transport` | how `azure_identity` reaches Entra |
+//! | `refusal` | what an answer of Entra's without a token means |
+//! | `claims` | which claims a token is asked to have |
 
-use http::{HeaderMap, header::AUTHORIZATION};
+mod application;
+mod assertion;
+mod claims;
+mod client;
+mod exchange;
+mod refusal;
+mod transport;
 
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+pub use self::{
+    application::Application,
+    client::{Client, Proof},
+    exchange::{Exchange, MAX_IDLE},
+    transport::{Entra, EntraOptions},
+};
 use crate::{
-    authorization::{Authorization, TokenOwner},
+    authorization::{Authorization, TokenOwner, bearer_token},
+    caller::Caller,
     failure::{Failure, Kind},
+    renewable::{Fetched, Hint, Renewable},
 };
 
-/// Where the token for Graph comes from.
+/// Where the tokens for Graph come from. Clones share what was fetched.
 #[derive(Debug, Clone)]
 pub enum Credentials {
     /// The caller's own bearer token, from the metadata key `authorization`.
     Passthrough,
-    /// One fixed token of the gateway's: the embedded sandbox's.
-    Fixed(Authorization),
+    /// The gateway's own.
+    Application(Application),
+    /// What Entra gives for the caller's token.
+    OnBehalfOf(Exchange),
 }
 
+/// Where the token of one call comes from.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// It came with the call.
+    Given(Authorization),
+    /// It is fetched, and can be fetched again.
+    Fetched(Renewable<Authorization>),
+}
+
+/// The token of one call.
+#[derive(Debug, Clone)]
+pub enum Grant {
+    /// It came with the call.
+    Given(Authorization),
+    /// It was fetched, for this call or an earlier one.
+    Fetched(Arc<Fetched<Authorization>>),
+}
+
+// === impl Credentials ===
+
 impl Credentials {
-    /// The authorization for one call. Refuses before anything is sent where the
-    /// caller had to bring a token and did not.
-    pub fn authorize(&self, metadata: &HeaderMap) -> Result<Authorization, Failure> {
+    /// Where the token of a call comes from. Refuses, before anything is sent, a caller
+    /// who had to bring a token and did not.
+    pub fn of(&self, caller: &Caller, metadata: &HeaderMap) -> Result<Credential, Failure> {
         match self {
-            Self::Passthrough => bearer_token(metadata)
-                .and_then(|token| {
-                    Authorization::bearer(token, TokenOwner::Caller).ok_or("holds a malformed token")
-                })
-                .map_err(|wrong| {
-                    Failure::new(
-                        Kind::CallerUnauthenticated,
-                        format!(
-                            "the metadata key `authorization` {wrong}; send `Bearer TOKEN` with your token for Microsoft Graph"
-                        ),
-                    )
-                }),
-            Self::Fixed(authorization) => Ok(authorization.clone()),
+            Self::Passthrough => passed_through(metadata).map(Credential::Given),
+            Self::Application(application) => Ok(Credential::Fetched(application.token())),
+            Self::OnBehalfOf(exchange) => exchange.token(caller).map(Credential::Fetched),
+        }
+    }
+
+    /// Fetches what every call will need, so that the first one does not wait for it, and
+    /// the log tells early what is wrong.
+    pub async fn warm_up(&self) {
+        if let Self::Application(application) = self {
+            // A failure is in the log already.
+            drop(application.token().get().await);
         }
     }
 }
 
-/// The token of the one `authorization` value, or what is wrong with it.
-fn bearer_token(metadata: &HeaderMap) -> Result<&str, &'static str> {
-    let mut values = metadata.get_all(AUTHORIZATION).iter();
-    let value = values.next().ok_or("is missing")?;
-    // Two values would let a proxy check one and Graph take the other.
-    if values.next().is_some() {
-        return Err("was sent more than once");
+fn passed_through(metadata: &HeaderMap) -> Result<Authorization, Failure> {
+    bearer_token(metadata)
+        .and_then(|token| {
+            Authorization::bearer(token, TokenOwner::Caller).ok_or("holds a malformed token")
+        })
+        .map_err(|wrong| {
+            Failure::new(
+                Kind::CallerUnauthenticated,
+                format!(
+                    "the metadata key `authorization` {wrong}; send `Bearer TOKEN` with your token for Microsoft Graph"
+                ),
+            )
+        })
+}
+
+// === impl Credential ===
+
+impl Credential {
+    /// The token. Cancel-safe: a fetch goes on without those who wait for it.
+    pub async fn grant(&self) -> Result<Grant, Failure> {
+        match self {
+            Self::Given(authorization) => Ok(Grant::Given(authorization.clone())),
+            Self::Fetched(token) => token.get().await.map(Grant::Fetched),
+        }
     }
-    let (scheme, token) = value
-        .to_str()
-        .ok()
-        .and_then(|value| value.split_once(' '))
-        .ok_or("is not a bearer token")?;
-    let token = token.trim();
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err("is not a bearer token");
+
+    /// Another token in place of one that Graph has refused, perhaps with the claims that
+    /// it asks for. Nothing if there is none, or if one was fetched just now. Cancel-safe.
+    pub async fn renew(
+        &self,
+        refused: &Grant,
+        claims: Option<&str>,
+    ) -> Result<Option<Grant>, Failure> {
+        let (Self::Fetched(token), Grant::Fetched(known)) = (self, refused) else {
+            return Ok(None);
+        };
+        let hint: Hint = claims.map(Arc::from);
+        let newer = token.newer(known, hint, true).await?;
+        Ok(newer.map(Grant::Fetched))
     }
-    // RFC 6750, section 2.1: a token has no spaces.
-    if token.is_empty() || token.bytes().any(|byte| !byte.is_ascii_graphic()) {
-        return Err("holds a malformed token");
+
+    /// Whether a token that Graph has refused can be renewed.
+    pub fn is_renewable(&self) -> bool {
+        matches!(self, Self::Fetched(_))
     }
-    Ok(token)
+}
+
+// === impl Grant ===
+
+impl Grant {
+    /// What Graph is shown.
+    pub fn authorization(&self) -> &Authorization {
+        match self {
+            Self::Given(authorization) => authorization,
+            Self::Fetched(fetched) => &fetched.value,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderValue, header::AUTHORIZATION};
 
     use super::*;
 
-    fn authorize(values: &[&str]) -> Result<Authorization, Failure> {
-        let mut metadata = HeaderMap::new();
-        for value in values {
-            metadata.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
-        }
-        Credentials::Passthrough.authorize(&metadata)
-    }
-
     #[test]
     fn the_callers_token_is_passed_on() {
-        for value in ["Bearer abc.def", "bearer abc.def", "BEARER   abc.def "] {
-            let authorization = authorize(&[value]).unwrap();
-            assert_eq!(authorization.header(), "Bearer abc.def");
-            assert_eq!(authorization.owner(), TokenOwner::Caller);
-        }
+        let mut metadata = HeaderMap::new();
+        metadata.append(AUTHORIZATION, HeaderValue::from_static("bearer abc.def"));
+        let authorization = passed_through(&metadata).unwrap();
+        assert_eq!(authorization.header(), "Bearer abc.def");
+        assert_eq!(authorization.owner(), TokenOwner::Caller);
     }
 
     #[test]
     fn without_exactly_one_token_nothing_is_sent() {
-        for (values, why) in [
-            (&[][..], "is missing"),
-            (&["Bearer a", "Bearer b"], "more than once"),
-            (&["Basic dTpw"], "not a bearer"),
-            (&["Bearer"], "not a bearer"),
-            (&["Bearer "], "malformed"),
-            (&["Bearer a b"], "malformed"),
-            (&[""], "not a bearer"),
+        let mut metadata = HeaderMap::new();
+        for (value, why) in [
+            (None, "is missing"),
+            (Some("Basic dTpw"), "not a bearer"),
+            (Some("Bearer a"), "more than once"),
         ] {
-            let failure = authorize(values).unwrap_err();
+            if let Some(value) = value {
+                metadata.append(AUTHORIZATION, HeaderValue::from_static(value));
+            }
+            let failure = passed_through(&metadata).unwrap_err();
             assert_eq!(failure.kind, Kind::CallerUnauthenticated);
-            assert!(failure.message.contains(why), "{values:?}: {failure}");
+            assert!(failure.message.contains(why), "{failure}");
             assert!(!failure.message.contains("dTpw"));
         }
     }

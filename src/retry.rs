@@ -56,6 +56,8 @@ pub struct Course {
     pub remaining: Duration,
     /// Whether the process as a whole may try again ([`Budget::allows`]).
     pub within_budget: bool,
+    /// Whether a token that Graph refuses can be renewed, and has not been for this call.
+    pub may_renew: bool,
 }
 
 /// What comes next.
@@ -65,6 +67,8 @@ pub enum Next {
     Stop,
     /// Wait, then send the POST again.
     Wait(Duration),
+    /// Get another token, then send the POST again.
+    Renew,
     /// Look at the task.
     Reconcile,
 }
@@ -84,6 +88,7 @@ impl Policy {
                 let floor = failure.named_delay().unwrap_or_default();
                 self.again(floor, course, random)
             }
+            Finding::Failed(failure) if self.is_to_be_renewed(failure, course) => Next::Renew,
             Finding::NotStartedYet
                 if self.reconciliation == Reconciliation::Resend && !course.resent =>
             {
@@ -101,6 +106,17 @@ impl Policy {
             && self.reconciliation != Reconciliation::Off
             // Time is up, or the fault is here.
             && !matches!(failure.kind, Kind::DeadlineAfterSend | Kind::GatewayFault)
+    }
+
+    /// Whether another token may do. Claims that Entra has to be asked for on behalf of
+    /// the caller are the caller's own business.
+    fn is_to_be_renewed(&self, failure: &Failure, course: &Course) -> bool {
+        let is_the_callers = failure.kind == Kind::CallerTokenRejected && failure.claims.is_some();
+        failure.kind.refuses_token()
+            && !is_the_callers
+            && course.may_renew
+            && course.tries < self.max_attempts
+            && !course.remaining.is_zero()
     }
 
     fn again(&self, floor: Duration, course: &Course, random: f64) -> Next {
@@ -137,6 +153,7 @@ mod tests {
         resent: false,
         remaining: Duration::from_secs(3600),
         within_budget: true,
+        may_renew: false,
     };
     const DOUBT: Course = Course {
         in_doubt: true,
@@ -226,6 +243,57 @@ mod tests {
         ] {
             let next = POLICY.decide(Finding::Failed(&failure), &course, 0.0);
             assert_eq!(next, want, "{course:?}");
+        }
+    }
+
+    #[test]
+    fn a_refused_token_is_renewed_once_if_it_can_be() {
+        let renewable = Course {
+            may_renew: true,
+            ..FIRST
+        };
+        let mut challenged = failed(Kind::CallerTokenRejected);
+        challenged.claims = Some("claims".to_owned());
+        let mut own = failed(Kind::GatewayCredentialRejected);
+        own.claims = Some("claims".to_owned());
+        for (failure, course, want) in [
+            (
+                failed(Kind::GatewayCredentialRejected),
+                renewable,
+                Next::Renew,
+            ),
+            (own, renewable, Next::Renew),
+            (failed(Kind::CallerTokenRejected), renewable, Next::Renew),
+            (challenged, renewable, Next::Stop),
+            (failed(Kind::GatewayCredentialRejected), FIRST, Next::Stop),
+            (failed(Kind::Forbidden), renewable, Next::Stop),
+            (
+                failed(Kind::GatewayCredentialRejected),
+                Course {
+                    tries: 3,
+                    ..renewable
+                },
+                Next::Stop,
+            ),
+            (
+                failed(Kind::GatewayCredentialRejected),
+                Course {
+                    remaining: Duration::ZERO,
+                    ..renewable
+                },
+                Next::Stop,
+            ),
+            (
+                failed(Kind::GatewayCredentialRejected),
+                Course {
+                    in_doubt: true,
+                    ..renewable
+                },
+                Next::Reconcile,
+            ),
+        ] {
+            let next = POLICY.decide(Finding::Failed(&failure), &course, 1.0);
+            assert_eq!(next, want, "{failure:?} {course:?}");
         }
     }
 

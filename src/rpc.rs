@@ -12,6 +12,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::{
     call::{Call, Calls, Confirmation, Done},
+    caller::Caller,
     credentials::Credentials,
     deadline::Deadline,
     failure::{Failure, Kind},
@@ -42,6 +43,8 @@ pub struct CallContext {
     pub deadline: Deadline,
     /// The other end of the connection.
     pub peer: SocketAddr,
+    /// Who calls, as far as it is proven.
+    pub caller: Caller,
     /// The server span.
     pub span: Span,
     /// The call's place among those in flight, not taken yet.
@@ -68,14 +71,15 @@ impl IncidentTasks {
         let CallContext {
             deadline,
             peer,
+            caller,
             span,
             place,
         } = extensions
             .remove()
             .ok_or_else(|| Failure::new(Kind::GatewayFault, "the call has no context"))?;
         let command = validate::command(message);
-        let authorization = match self.credentials.authorize(metadata.as_ref()) {
-            Ok(authorization) => authorization,
+        let credential = match self.credentials.of(&caller, metadata.as_ref()) {
+            Ok(credential) => credential,
             Err(mut failure) => {
                 // The refusal, too, can be found by the caller's id.
                 failure.client_request_id = match command {
@@ -93,7 +97,8 @@ impl IncidentTasks {
             place.take(deadline).await?;
             let call = Call {
                 command,
-                authorization,
+                credential,
+                caller,
                 peer,
                 deadline,
                 span,

@@ -11,6 +11,10 @@ use crate::{authorization::Claims, telemetry};
 const MAX_TASK_ID: usize = 256;
 /// The most characters of every other text, most of which a peer chooses.
 const MAX_TEXT: usize = 128;
+/// A proven name is cut at so many characters; a SPIFFE ID has 2048 bytes at most.
+const MAX_NAME: usize = 2048;
+/// A certificate can have many names.
+const MAX_NAMES: usize = 32;
 
 /// What is known of a call before its POST leaves.
 #[derive(Debug, Clone)]
@@ -30,6 +34,9 @@ pub struct Intent {
 pub struct Caller {
     /// The address of the socket's other end: a proxy's, where there is one.
     pub peer: String,
+    /// The names that the caller has proven to have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
     /// What the caller's token says, which nobody has verified; the key in the log says so.
     #[serde(
         rename = "unverified",
@@ -99,12 +106,18 @@ struct End<'a> {
 impl Intent {
     /// The same with every text capped and free of control characters.
     pub(super) fn cleaned(self) -> Self {
-        let Caller { peer, claims } = self.caller;
+        let Caller {
+            peer,
+            names,
+            claims,
+        } = self.caller;
+        let names = names.into_iter().take(MAX_NAMES);
         Self {
             task_id: clean(self.task_id, MAX_TASK_ID),
             client_request_id: clean(self.client_request_id, MAX_TEXT),
             caller: Caller {
                 peer: clean(peer, MAX_TEXT),
+                names: names.map(|name| clean(name, MAX_NAME)).collect(),
                 claims: Claims {
                     app: claims.app.map(|app| clean(app, MAX_TEXT)),
                     tenant: claims.tenant.map(|tenant| clean(tenant, MAX_TEXT)),
@@ -196,6 +209,7 @@ mod tests {
             client_request_id: "a2f0b4a6-7d3c-4c5e-9a52-0f6f2f6d9d11".to_owned(),
             caller: Caller {
                 peer: "10.0.0.1:4711".to_owned(),
+                names: Vec::new(),
                 claims: Claims::default(),
             },
             trace_id: None,
@@ -222,8 +236,10 @@ mod tests {
         assert_eq!(read(&intent().line(Uuid::nil(), now)), record);
 
         let mut known = intent();
+        known.caller.names = vec!["dns:soc.example.com".to_owned()];
         known.caller.claims.app = Some("app".to_owned());
         known.trace_id = Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned());
+        record["caller"]["names"] = json!(["dns:soc.example.com"]);
         record["caller"]["unverified"] = json!({"app": "app"});
         record["traceId"] = json!("4bf92f3577b34da6a3ce929d0e0e4736");
         assert_eq!(read(&known.line(Uuid::nil(), now)), record);
@@ -264,6 +280,7 @@ mod tests {
             client_request_id: evil.clone(),
             caller: Caller {
                 peer: evil.clone(),
+                names: Vec::new(),
                 claims: Claims {
                     app: Some(evil.clone()),
                     tenant: Some(evil.clone()),

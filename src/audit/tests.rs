@@ -22,6 +22,7 @@ fn intent(task: &str) -> Intent {
         client_request_id: "a2f0b4a6-7d3c-4c5e-9a52-0f6f2f6d9d11".to_owned(),
         caller: Caller {
             peer: "127.0.0.1:4711".to_owned(),
+            names: Vec::new(),
             claims: Claims::default(),
         },
         trace_id: None,

@@ -129,6 +129,7 @@ mod tests {
             client_request_id: "a2f0b4a6-7d3c-4c5e-9a52-0f6f2f6d9d11".to_owned(),
             caller: Caller {
                 peer: "127.0.0.1:4711".to_owned(),
+                names: Vec::new(),
                 claims: crate::authorization::Claims::default(),
             },
             trace_id: None,

@@ -14,8 +14,10 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use super::{Auditing, done::Done, left::Interruption, progress::Progress, record::Record};
 use crate::{
     audit::{Caller, Intent},
-    authorization::Authorization,
+    authorization::Claims,
+    caller::Caller as Proven,
     command::Command,
+    credentials::{Credential, Grant},
     deadline::Deadline,
     failure::{Failure, Kind, Outcome},
     graph::{Attempt, Departed, Departure, GraphClient, Look, Seen},
@@ -52,7 +54,8 @@ pub(super) struct Tools {
 pub(super) struct Work {
     pub(super) tools: Arc<Tools>,
     pub(super) command: Command,
-    pub(super) authorization: Authorization,
+    pub(super) credential: Credential,
+    pub(super) caller: Proven,
     pub(super) peer: SocketAddr,
     pub(super) deadline: Deadline,
     pub(super) span: Span,
@@ -60,8 +63,12 @@ pub(super) struct Work {
 }
 
 /// What the tries of one call have left behind.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Trail {
+    /// The token for the next try.
+    grant: Grant,
+    /// Whether it was renewed because Graph had refused the one before.
+    renewed: bool,
     tries: u32,
     /// The last failure that left the outcome unknown.
     doubt: Option<Failure>,
@@ -74,17 +81,18 @@ struct Trail {
 impl Work {
     /// Until the action is known to be started, or there is nothing more to do.
     pub(super) async fn run(self) -> Result<Done, Failure> {
-        self.pass().await?;
-        let record = self.record().await?;
-        let result = self.attempts().await;
+        let grant = self.credential.grant().await?;
+        self.pass(&grant).await?;
+        let record = self.record(&grant).await?;
+        let result = self.attempts(grant).await;
         record.end(&result);
         result
     }
 
     /// The intent stands in the audit log before anything leaves.
-    async fn record(&self) -> Result<Record, Failure> {
+    async fn record(&self, grant: &Grant) -> Result<Record, Failure> {
         let Auditing { log, describe } = &self.tools.auditing;
-        let entry = log.intent(|| self.intent()).await.map_err(|error| {
+        let entry = log.intent(|| self.intent(grant)).await.map_err(|error| {
             Failure::new(
                 Kind::AuditUnavailable,
                 format!("{error}, and nothing is sent to Graph unrecorded"),
@@ -94,7 +102,7 @@ impl Work {
         Ok(Record::new(entry, self.progress.clone(), *describe))
     }
 
-    fn intent(&self) -> Intent {
+    fn intent(&self, grant: &Grant) -> Intent {
         let context = self.span.context();
         let span = context.span().span_context().clone();
         Intent {
@@ -102,21 +110,27 @@ impl Work {
             client_request_id: self.command.client_request_id.as_str().to_owned(),
             caller: Caller {
                 peer: self.peer.to_string(),
-                claims: self.authorization.claims().unwrap_or_default(),
+                names: identities(&self.caller),
+                // What the gateway's own token says is not about the caller.
+                claims: match grant {
+                    Grant::Given(token) => token.claims().unwrap_or_default(),
+                    Grant::Fetched(_) => Claims::default(),
+                },
             },
             trace_id: span.is_valid().then(|| span.trace_id().to_string()),
         }
     }
 
     /// Waits for its turn where Graph has asked to wait.
-    async fn pass(&self) -> Result<(), Failure> {
+    async fn pass(&self, grant: &Grant) -> Result<(), Failure> {
+        let authorization = grant.authorization();
         let gates = &self.tools.gates;
-        let mut passage = gates.enter(&self.authorization, Instant::now());
+        let mut passage = gates.enter(authorization, Instant::now());
         if let Passage::After(wait) = passage
             && wait < self.deadline.remaining(Instant::now())
         {
             sleep(wait).await;
-            let refused = gates.refuse(&self.authorization, Instant::now());
+            let refused = gates.refuse(authorization, Instant::now());
             passage = refused.map_or(Passage::Open, Passage::Closed);
         }
         match passage {
@@ -129,11 +143,11 @@ impl Work {
         }
     }
 
-    async fn attempts(&self) -> Result<Done, Failure> {
+    async fn attempts(&self, grant: Grant) -> Result<Done, Failure> {
         if self.is_over() {
             return Err(Interruption::DeadlinePassed.failure(Departed::Never, 0));
         }
-        let mut trail = Trail::default();
+        let mut trail = Trail::new(grant);
         loop {
             let failure = match self.attempt(&mut trail).await {
                 Ok(done) => return Ok(done),
@@ -141,20 +155,24 @@ impl Work {
             };
             let next = self.decide(Finding::Failed(&failure), &trail);
             let next = match next {
-                Next::Reconcile => match self.look().await {
+                Next::Reconcile => match self.look(&trail.grant).await {
                     Some(seen) if seen.action_status.is_started() => {
                         return Ok(Done::observed(seen, self.progress.sent()));
                     }
                     Some(_) => self.decide(Finding::NotStartedYet, &trail),
                     None => Next::Stop,
                 },
-                Next::Stop | Next::Wait(_) => next,
+                Next::Stop | Next::Wait(_) | Next::Renew => next,
             };
-            let Next::Wait(delay) = next else {
-                return Err(self.settle(trail.verdict(failure)));
+            let ready = match next {
+                Next::Wait(delay) => {
+                    sleep(delay).await;
+                    self.pass(&trail.grant).await
+                }
+                Next::Renew => self.renew(&mut trail, &failure).await,
+                Next::Stop | Next::Reconcile => Err(failure.clone()),
             };
-            sleep(delay).await;
-            if let Err(refusal) = self.pass().await {
+            if let Err(refusal) = ready {
                 return Err(self.settle(trail.verdict(refusal)));
             }
             if self.is_over() {
@@ -163,6 +181,15 @@ impl Work {
             self.tools.metrics.resend(resend_cause(&failure));
             trail.turn(&failure);
         }
+    }
+
+    /// Another token in place of the one that Graph has refused, or why there is none.
+    async fn renew(&self, trail: &mut Trail, refused: &Failure) -> Result<(), Failure> {
+        let claims = refused.claims.as_deref();
+        let renewed = self.credential.renew(&trail.grant, claims).await?;
+        trail.grant = renewed.ok_or_else(|| refused.clone())?;
+        trail.renewed = true;
+        Ok(())
     }
 
     /// Whether nothing may be begun any more: whoever has left, or is about to, is not to
@@ -176,10 +203,11 @@ impl Work {
     /// after it.
     async fn attempt(&self, trail: &mut Trail) -> Result<Done, Failure> {
         trail.tries += 1;
+        let grant = trail.grant.clone();
         let departure = self.progress.begin();
         let attempt = self.tools.graph.attempt(Attempt {
             command: &self.command,
-            authorization: &self.authorization,
+            authorization: grant.authorization(),
             number: trail.tries,
             on_new_connection: trail.on_new_connection,
             departure: &departure,
@@ -189,7 +217,7 @@ impl Work {
         let result = tokio::select! {
             biased;
             result = &mut attempt => result,
-            seen = self.seen_started(&departure) => {
+            seen = self.seen_started(&departure, &grant) => {
                 self.progress.end(true);
                 return Ok(Done::observed(seen, self.progress.sent()));
             }
@@ -202,7 +230,7 @@ impl Work {
                 Ok(Done::accepted(accepted, self.progress.sent()))
             }
             Err(failure) => {
-                self.heed(&failure);
+                self.heed(&failure, &grant);
                 if unknown || failure.kind.may_be_sent_again() {
                     self.tools.budget.failed();
                 }
@@ -215,12 +243,12 @@ impl Work {
     }
 
     /// Keeps this credential from Graph for as long as Graph asks.
-    fn heed(&self, failure: &Failure) {
+    fn heed(&self, failure: &Failure, grant: &Grant) {
         if let (Kind::Throttled | Kind::Unavailable, Some(delay)) =
             (failure.kind, failure.named_delay())
         {
             let gates = &self.tools.gates;
-            gates.close(&self.authorization, Instant::now(), delay);
+            gates.close(grant.authorization(), Instant::now(), delay);
         }
     }
 
@@ -235,13 +263,14 @@ impl Work {
             resent: trail.resent,
             remaining,
             within_budget: self.tools.budget.allows(),
+            may_renew: self.credential.is_renewable() && !trail.renewed,
         };
         self.tools.policy.decide(finding, &course, rand::random())
     }
 
     /// The task, once it shows near the end of the caller's time that the action has
     /// been started, although the POST is not answered yet. Else it never ends.
-    async fn seen_started(&self, departure: &Departure) -> Seen {
+    async fn seen_started(&self, departure: &Departure, grant: &Grant) -> Seen {
         if self.tools.policy.reconciliation != Reconciliation::Off {
             let share = self.tools.look_timeout;
             // A POST that still waits for its connection then is looked at later.
@@ -253,7 +282,7 @@ impl Work {
                 }
             }
             if departure.state() == Departed::Yes
-                && let Some(seen) = self.look().await
+                && let Some(seen) = self.look(grant).await
                 && seen.action_status.is_started()
             {
                 return seen;
@@ -262,14 +291,26 @@ impl Work {
         pending().await
     }
 
-    /// The task as it is now, if Graph shows it in time.
-    async fn look(&self) -> Option<Seen> {
+    /// The task as it is now, if Graph shows it in time. A token that Graph refuses
+    /// meanwhile is renewed once: a doubt is worth it.
+    async fn look(&self, grant: &Grant) -> Option<Seen> {
         let most = self.tools.look_timeout;
         let timeout = match self.progress.left() {
             Some(_) => most,
             None => most.min(self.deadline.remaining(Instant::now())),
         };
-        let seen = self.look_until(Instant::now() + timeout).await;
+        let until = Instant::now() + timeout;
+        let mut seen = self.look_until(until, grant).await;
+        if let Err(failure) = &seen
+            && failure.kind.refuses_token()
+            && let Ok(Ok(Some(renewed))) = timeout_at(
+                until,
+                self.credential.renew(grant, failure.claims.as_deref()),
+            )
+            .await
+        {
+            seen = self.look_until(until, &renewed).await;
+        }
         self.tools.metrics.reconciliation(match &seen {
             Ok(seen) if seen.action_status.is_started() => Reconciled::Started,
             Ok(_) => Reconciled::NotStarted,
@@ -278,7 +319,7 @@ impl Work {
         match seen {
             Ok(seen) => Some(seen),
             Err(failure) => {
-                self.heed(&failure);
+                self.heed(&failure, grant);
                 tracing::info!(
                     parent: &self.span,
                     client_request_id = self.command.client_request_id.as_str(),
@@ -292,14 +333,14 @@ impl Work {
 
     /// One reading, or more where there is no connection for it: several that wait for the
     /// same one all fail when whoever makes it leaves.
-    async fn look_until(&self, until: Instant) -> Result<Seen, Failure> {
+    async fn look_until(&self, until: Instant, grant: &Grant) -> Result<Seen, Failure> {
         let Ok(_turn) = timeout_at(until, self.tools.looks.acquire()).await else {
             let message = "too many tasks are being looked at";
             return Err(Failure::new(Kind::GatewayOverloaded, message));
         };
         let look = Look {
             command: &self.command,
-            authorization: &self.authorization,
+            authorization: grant.authorization(),
             until,
             parent: &self.span,
         };
@@ -324,6 +365,17 @@ impl Work {
 // === impl Trail ===
 
 impl Trail {
+    fn new(grant: Grant) -> Self {
+        Self {
+            grant,
+            renewed: false,
+            tries: 0,
+            doubt: None,
+            resent: false,
+            on_new_connection: false,
+        }
+    }
+
     /// The answer after the last failure. A refusal says nothing about an earlier POST
     /// that was lost: that doubt stays, unless the action is known to be started.
     fn verdict(&self, mut last: Failure) -> Failure {
@@ -347,11 +399,19 @@ impl Trail {
     }
 }
 
+/// Who calls, for the audit log; what he may do is in the policy.
+fn identities(caller: &Proven) -> Vec<String> {
+    let names = caller.names().iter().filter(|name| name.is_identity());
+    names.map(ToString::to_string).collect()
+}
+
 fn resend_cause(failure: &Failure) -> ResendCause {
     if failure.outcome() == Outcome::Unknown {
         return ResendCause::NotStarted;
     }
-    if failure.kind == Kind::Throttled {
+    if failure.kind.refuses_token() {
+        ResendCause::Renewed
+    } else if failure.kind == Kind::Throttled {
         ResendCause::Throttled
     } else if failure.kind == Kind::Unavailable {
         ResendCause::Unavailable

@@ -13,11 +13,8 @@ use tokio::net::TcpListener;
 
 use super::{FAILURE, USAGE, fail, interrupt::shutdown_on_signals, settings::Settings};
 use crate::{
-    app::App,
-    authorization::{Authorization, TokenOwner},
-    config::{
-        AuditSink, BaseUrl, Config, CredentialsMode, ListenAddress, LogFormat, OnAuditFailure,
-    },
+    app::{self, App},
+    config::{AuditSink, BaseUrl, Config, ListenAddress, LogFormat, OnAuditFailure},
     credentials::Credentials,
     sandbox::{self, Sandbox},
     server::Drained,
@@ -88,15 +85,7 @@ async fn serve(mut config: Config, telemetry: &Telemetry) -> anyhow::Result<()> 
     } else {
         None
     };
-    let credentials = match (config.credentials.mode, &sandbox) {
-        (CredentialsMode::Application | CredentialsMode::OnBehalfOf, Some(sandbox)) => {
-            Credentials::Fixed(
-                Authorization::bearer(sandbox.token(), TokenOwner::Gateway)
-                    .context("the sandbox's token is not a token")?,
-            )
-        }
-        _ => Credentials::Passthrough,
-    };
+    let credentials = app::credentials(&config, &telemetry.metrics())?;
     // Whatever is wrong shows before the port is open.
     let app = App::build(
         &config,
@@ -145,7 +134,8 @@ fn announce(
         graph = config.graph.url.as_ref().map(BaseUrl::as_str),
         credentials = match credentials {
             Credentials::Passthrough => "passthrough (each caller's own bearer token)",
-            Credentials::Fixed(_) => "sandbox",
+            Credentials::Application(_) => "application (the gateway's own permissions)",
+            Credentials::OnBehalfOf(_) => "on_behalf_of (each caller's token, exchanged)",
         },
         callers = "any",
         audit = %audit(config),

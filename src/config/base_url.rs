@@ -41,6 +41,11 @@ impl BaseUrl {
         self.0.as_str().trim_end_matches('/')
     }
 
+    /// The URL as it was given.
+    pub fn as_url(&self) -> &Url {
+        &self.0
+    }
+
     /// Whether requests leave without TLS.
     pub fn is_plaintext(&self) -> bool {
         self.0.scheme() == "http"

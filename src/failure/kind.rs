@@ -220,6 +220,14 @@ impl Kind {
         )
     }
 
+    /// Whether Graph has refused the token that it was shown.
+    pub const fn refuses_token(self) -> bool {
+        matches!(
+            self,
+            Self::CallerTokenRejected | Self::GatewayCredentialRejected
+        )
+    }
+
     /// How long to wait where nobody named a time. Graph's guidance without
     /// `Retry-After` is to back off (10 s is the figure of its own sample for
     /// 429); another replica or a new connection may be tried after a second.

@@ -22,6 +22,7 @@ use super::{
     wire::OpenStream,
 };
 use crate::{
+    caller::Caller,
     deadline::Deadline,
     failure::{Failure, Kind, Outcome},
     rpc::{CallContext, Place, Places, Succeeded, status},
@@ -145,6 +146,7 @@ impl Front {
             request.extensions_mut().insert(CallContext {
                 deadline,
                 peer: peer.socket(),
+                caller: Caller::anonymous(),
                 span: observation.span().clone(),
                 place: place.clone(),
             });

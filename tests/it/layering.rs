@@ -42,11 +42,15 @@ const MAY_USE: [(&str, &[&str]); 23] = [
             "throttle",
         ],
     ),
-    ("server", &["deadline", "failure", "pb", "rpc", "telemetry"]),
+    (
+        "server",
+        &["caller", "deadline", "failure", "pb", "rpc", "telemetry"],
+    ),
     (
         "rpc",
         &[
             "call",
+            "caller",
             "command",
             "credentials",
             "deadline",
@@ -61,7 +65,9 @@ const MAY_USE: [(&str, &[&str]); 23] = [
         &[
             "audit",
             "authorization",
+            "caller",
             "command",
+            "credentials",
             "deadline",
             "failure",
             "graph",
@@ -74,7 +80,18 @@ const MAY_USE: [(&str, &[&str]); 23] = [
         "graph",
         &["authorization", "command", "failure", "telemetry"],
     ),
-    ("credentials", &["authorization", "failure"]),
+    (
+        "credentials",
+        &[
+            "authorization",
+            "caller",
+            "failure",
+            "outbound",
+            "renewable",
+            "secret",
+            "telemetry",
+        ],
+    ),
     ("audit", &["authorization", "telemetry"]),
     ("retry", &["failure"]),
     ("throttle", &["authorization", "telemetry"]),

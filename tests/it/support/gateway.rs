@@ -4,21 +4,23 @@ use std::{
     io,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use incidentgate::{
     app::App,
     authorization::{Authorization, TokenOwner},
     config::{BaseUrl, Config, Flag, Preset, Sources},
-    credentials::Credentials,
+    credentials::{Application, Credentials},
     pb::{
         ExecuteResponseActionRequest, ExecuteResponseActionResponse,
         health::health_client::HealthClient,
         incident_task_service_client::IncidentTaskServiceClient,
     },
+    renewable::{Fetched, Renewable},
     sandbox::{Options, Sandbox},
     server::{Drained, Shutdown},
-    telemetry::{self, LogFormat, LogOptions, Metrics, Propagator},
+    telemetry::{self, FetchOf, LogFormat, LogOptions, Metrics, Propagator},
 };
 use opentelemetry::{metrics::MeterProvider as _, trace::TracerProvider as _};
 use opentelemetry_sdk::{
@@ -28,6 +30,7 @@ use opentelemetry_sdk::{
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,
+    time::Instant,
 };
 use tonic::{Request, Status, transport::Channel};
 use tracing::subscriber::DefaultGuard;
@@ -86,8 +89,14 @@ impl GatewayBuilder {
 
     /// The gateway has a token of its own.
     pub(crate) fn with_own_token(mut self) -> Self {
-        let own = Authorization::bearer("gateway-token-marked-as-secret", TokenOwner::Gateway);
-        self.credentials = Credentials::Fixed(own.unwrap());
+        let fetch = |_| async {
+            let own = Authorization::bearer("gateway-token-marked-as-secret", TokenOwner::Gateway);
+            let day = Duration::from_secs(24 * 3600);
+            Ok(Fetched::living(own.unwrap(), Instant::now(), day).unwrap())
+        };
+        let of = FetchOf::ApplicationToken;
+        let token = Renewable::new(of, Duration::ZERO, Metrics::disabled(), fetch);
+        self.credentials = Credentials::Application(Application::new(token));
         self
     }
 

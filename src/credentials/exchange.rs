@@ -1,0 +1,155 @@
+//! Tokens for Graph in exchange for the callers' own (Microsoft identity platform,
+//! "On-Behalf-Of flow").
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use moka::sync::Cache;
+use serde::Deserialize;
+
+use super::{
+    application::granted,
+    claims,
+    client::Client,
+    refusal::{self, For},
+    transport::{Entra, unavailable},
+};
+use crate::{
+    authorization::{Authorization, TokenOwner},
+    caller::{Caller, CallerToken},
+    failure::{Failure, Kind},
+    renewable::{Fetched, Renewable},
+    telemetry::{FetchOf, Metrics},
+};
+
+/// Who has not called for this long is forgotten. No token of a user lives longer than
+/// a day and a bit, and most an hour.
+pub const MAX_IDLE: Duration = Duration::from_secs(3600);
+/// As for the gateway's own token.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
+const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
+/// The exchanged tokens of all callers. Clones share them.
+#[derive(Clone)]
+pub struct Exchange {
+    /// By the SHA-256 of the caller's token: another token of the same user may stand for
+    /// a weaker sign-in, and is exchanged by itself.
+    tokens: Cache<[u8; 32], Renewable<Authorization>>,
+    desk: Arc<Desk>,
+    metrics: Metrics,
+}
+
+/// Where tokens are exchanged.
+struct Desk {
+    entra: Entra,
+    client: Client,
+    scope: String,
+}
+
+/// RFC 6749, section 5.1.
+#[derive(Deserialize)]
+struct Success {
+    access_token: String,
+    expires_in: u64,
+}
+
+// === impl Exchange ===
+
+impl Exchange {
+    /// Exchanges callers' tokens for ones with `scope`, and keeps `max_users` of them; the
+    /// least used give way.
+    pub fn new(
+        entra: Entra,
+        client: Client,
+        scope: String,
+        max_users: u64,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            tokens: Cache::builder()
+                .max_capacity(max_users)
+                .time_to_idle(MAX_IDLE)
+                .build(),
+            desk: Arc::new(Desk {
+                entra,
+                client,
+                scope,
+            }),
+            metrics,
+        }
+    }
+
+    /// The exchanged token of a caller. Refuses one behind whom no user stands.
+    pub(super) fn token(&self, caller: &Caller) -> Result<Renewable<Authorization>, Failure> {
+        let token = caller.token().ok_or_else(|| {
+            Failure::new(
+                Kind::CallerUnauthenticated,
+                "the metadata key `authorization` is missing; send `Bearer TOKEN` with a user's token for this gateway",
+            )
+        })?;
+        if !token.is_user() {
+            return Err(Failure::new(
+                Kind::AppOnlyToken,
+                "the caller's token is an application's, and no user stands behind it: there is nobody on whose behalf Graph could be called; send a user's token for this gateway",
+            ));
+        }
+        let Ok(key) = digest(&SHA256, token.reveal().as_bytes())
+            .as_ref()
+            .try_into()
+        else {
+            return Err(unavailable());
+        };
+        Ok(self.tokens.get_with(key, || self.renewable(token.clone())))
+    }
+
+    fn renewable(&self, assertion: CallerToken) -> Renewable<Authorization> {
+        let desk = Arc::clone(&self.desk);
+        let of = FetchOf::ExchangedToken;
+        Renewable::new(of, RENEWAL_INTERVAL, self.metrics.clone(), move |hint| {
+            let (desk, assertion) = (Arc::clone(&desk), assertion.clone());
+            async move { desk.exchange(&assertion, hint.as_deref()).await }
+        })
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("users", &self.tokens.entry_count())
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Desk ===
+
+impl Desk {
+    async fn exchange(
+        &self,
+        assertion: &CallerToken,
+        challenge: Option<&str>,
+    ) -> Result<Fetched<Authorization>, Failure> {
+        let client = &self.client;
+        let shown = client
+            .proof
+            .show(&client.id, &self.entra.token_url())
+            .await?;
+        let claims = claims::requested(challenge);
+        let mut form = vec![
+            ("grant_type", GRANT_TYPE),
+            ("requested_token_use", "on_behalf_of"),
+            ("client_id", client.id.as_str()),
+            ("assertion", assertion.reveal()),
+            ("scope", self.scope.as_str()),
+            ("claims", claims.as_str()),
+        ];
+        form.extend(shown.parameters());
+        let answer = self.entra.ask(&form).await?;
+        if !answer.status.is_success() {
+            let (status, headers) = (answer.status, &answer.headers);
+            return Err(refusal::failure(For::Caller, status, headers, &answer.body));
+        }
+        let success: Success = serde_json::from_slice(&answer.body).map_err(|_| unavailable())?;
+        let lifetime = Duration::from_secs(success.expires_in);
+        granted(&success.access_token, TokenOwner::Caller, lifetime)
+    }
+}

@@ -1,0 +1,313 @@
+//! What an answer of Entra's without a token means: a pure function of status, headers
+//! and body.
+//!
+//! Of Entra's words only codes and ids are kept: the description may repeat what was sent.
+
+use std::{fmt, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::failure::{Failure, Kind};
+
+/// As much of `error` and `suberror` is kept.
+const MAX_WORD: usize = 64;
+/// The longest claims that are handed on; a trailer block must stay small, and cut claims
+/// are useless.
+const MAX_CLAIMS_BYTES: usize = 1024;
+
+/// For whom a token was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum For {
+    /// The gateway itself.
+    Gateway,
+    /// A caller.
+    Caller,
+}
+
+/// The error of RFC 6749, section 5.2, with what Entra adds to it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Body {
+    error: Option<String>,
+    suberror: Option<String>,
+    error_codes: Vec<u32>,
+    claims: Option<String>,
+    trace_id: Option<String>,
+    correlation_id: Option<String>,
+}
+
+/// What is kept of Entra's words, for the log.
+#[derive(Debug, thiserror::Error)]
+struct Words {
+    status: u16,
+    error: Option<String>,
+    suberror: Option<String>,
+    code: Option<u32>,
+    trace_id: Option<Uuid>,
+    correlation_id: Option<Uuid>,
+}
+
+/// The user has to act (AADSTS: consent, multi-factor authentication, a risky or old
+/// sign-in, terms of use, device).
+const INTERACTION: [u32; 9] = [
+    50074, 50076, 50078, 50079, 50097, 50158, 65001, 530_003, 530_004,
+];
+/// An application's token cannot be exchanged on behalf of a user.
+const APP_ONLY: u32 = 7_000_114;
+
+/// The failure of a call whose token Entra did not give.
+pub(super) fn failure(whose: For, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
+    let body: Body = serde_json::from_slice(body).unwrap_or_default();
+    let kind = kind(whose, status, &body);
+    let claims = body.claims.as_deref().map(|claims| STANDARD.encode(claims));
+    let words = Words::of(status, body);
+    let mut failure = Failure::new(kind, format!("{} ({words})", headline(kind)));
+    failure.claims = claims.filter(|claims| claims.len() <= MAX_CLAIMS_BYTES);
+    if let Some(delay) = retry_after(headers) {
+        failure = failure.with_retry_after(delay);
+    }
+    failure.because(words)
+}
+
+fn kind(whose: For, status: StatusCode, body: &Body) -> Kind {
+    let error = body.error.as_deref();
+    let has = |codes: &[u32]| body.error_codes.iter().any(|code| codes.contains(code));
+    let passes = status.is_server_error()
+        || status == StatusCode::TOO_MANY_REQUESTS
+        || status == StatusCode::REQUEST_TIMEOUT
+        || matches!(error, Some("temporarily_unavailable" | "server_error"));
+    // A success without a token is somebody else's answer.
+    if passes || status.is_success() {
+        return Kind::CredentialUnavailable;
+    }
+    if whose == For::Gateway {
+        return Kind::GatewayCredentialRejected;
+    }
+    match error {
+        _ if has(&[APP_ONLY]) => Kind::AppOnlyToken,
+        Some("interaction_required" | "consent_required" | "login_required") => {
+            Kind::InteractionRequired
+        }
+        _ if body.claims.is_some() || has(&INTERACTION) => Kind::InteractionRequired,
+        Some("invalid_grant") => Kind::CallerUnauthenticated,
+        _ => Kind::GatewayCredentialRejected,
+    }
+}
+
+fn headline(kind: Kind) -> &'static str {
+    match kind {
+        Kind::AppOnlyToken => {
+            "the caller's token is an application's: only a user's token can be exchanged for one for Graph"
+        }
+        Kind::InteractionRequired => {
+            "Entra wants the user to sign in again; take the metadata key `claims` to it and send the new token"
+        }
+        Kind::CallerUnauthenticated => {
+            "Entra does not take the caller's token; get a new one for this gateway"
+        }
+        Kind::GatewayCredentialRejected => {
+            "Entra gives this gateway no token for Graph; its operator has to mend that"
+        }
+        _ => "no token for Graph could be had from Entra now",
+    }
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+// === impl Words ===
+
+impl Words {
+    fn of(status: StatusCode, body: Body) -> Self {
+        let word = |text: String| {
+            let is_word = |c: char| c.is_ascii_lowercase() || c == '_';
+            (text.len() <= MAX_WORD && text.chars().all(is_word)).then_some(text)
+        };
+        let id = |text: String| Uuid::parse_str(&text).ok();
+        Self {
+            status: status.as_u16(),
+            error: body.error.and_then(word),
+            suberror: body.suberror.and_then(word),
+            code: body.error_codes.first().copied(),
+            trace_id: body.trace_id.and_then(id),
+            correlation_id: body.correlation_id.and_then(id),
+        }
+    }
+}
+
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HTTP {}", self.status)?;
+        for word in [&self.error, &self.suberror].into_iter().flatten() {
+            write!(f, ", {word}")?;
+        }
+        if let Some(code) = self.code {
+            write!(f, ", AADSTS{code}")?;
+        }
+        if let Some(id) = self.trace_id {
+            write!(f, ", trace {id}")?;
+        }
+        if let Some(id) = self.correlation_id {
+            write!(f, ", correlation {id}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn of(whose: For, status: u16, body: &Value) -> Failure {
+        let status = StatusCode::from_u16(status).unwrap();
+        failure(
+            whose,
+            status,
+            &HeaderMap::new(),
+            body.to_string().as_bytes(),
+        )
+    }
+
+    #[test]
+    fn each_answer_says_who_has_to_act() {
+        use For::{Caller, Gateway};
+        for (whose, status, body, want) in [
+            (
+                Gateway,
+                401,
+                json!({"error": "invalid_client", "error_codes": [7_000_215]}),
+                Kind::GatewayCredentialRejected,
+            ),
+            (
+                Gateway,
+                400,
+                json!({"error": "unauthorized_client"}),
+                Kind::GatewayCredentialRejected,
+            ),
+            (
+                Gateway,
+                400,
+                json!({"error": "invalid_grant"}),
+                Kind::GatewayCredentialRejected,
+            ),
+            (
+                Gateway,
+                404,
+                json!("nothing here"),
+                Kind::GatewayCredentialRejected,
+            ),
+            (Gateway, 429, json!({}), Kind::CredentialUnavailable),
+            (
+                Gateway,
+                500,
+                json!({"error": "server_error"}),
+                Kind::CredentialUnavailable,
+            ),
+            (Gateway, 503, json!({}), Kind::CredentialUnavailable),
+            (
+                Gateway,
+                400,
+                json!({"error": "temporarily_unavailable"}),
+                Kind::CredentialUnavailable,
+            ),
+            (
+                Gateway,
+                200,
+                json!("captive portal"),
+                Kind::CredentialUnavailable,
+            ),
+            (
+                Caller,
+                400,
+                json!({"error": "interaction_required"}),
+                Kind::InteractionRequired,
+            ),
+            (
+                Caller,
+                400,
+                json!({"error": "invalid_grant", "error_codes": [65001]}),
+                Kind::InteractionRequired,
+            ),
+            (
+                Caller,
+                400,
+                json!({"error": "invalid_grant", "claims": "{}"}),
+                Kind::InteractionRequired,
+            ),
+            (
+                Caller,
+                400,
+                json!({"error": "invalid_grant", "error_codes": [500_133]}),
+                Kind::CallerUnauthenticated,
+            ),
+            (
+                Caller,
+                400,
+                json!({"error": "invalid_request", "error_codes": [7_000_114]}),
+                Kind::AppOnlyToken,
+            ),
+            (
+                Caller,
+                401,
+                json!({"error": "invalid_client"}),
+                Kind::GatewayCredentialRejected,
+            ),
+            (Caller, 429, json!({}), Kind::CredentialUnavailable),
+        ] {
+            assert_eq!(
+                of(whose, status, &body).kind,
+                want,
+                "{whose:?} {status} {body}"
+            );
+        }
+    }
+
+    #[test]
+    fn claims_are_handed_on_and_words_that_are_no_codes_are_not() {
+        let body = json!({
+            "error": "interaction_required",
+            "suberror": "basic_action\r\nx: y",
+            "error_description": "AADSTS50079: secret-that-was-sent",
+            "error_codes": [50079],
+            "claims": "{\"access_token\":{}}",
+            "trace_id": "4bf92f35-77b3-4da6-a3ce-929d0e0e4736",
+            "correlation_id": "not an id",
+        });
+        let failure = of(For::Caller, 400, &body);
+        assert_eq!(
+            failure.claims.as_deref(),
+            Some("eyJhY2Nlc3NfdG9rZW4iOnt9fQ==")
+        );
+        assert!(
+            failure
+                .message
+                .contains("HTTP 400, interaction_required, AADSTS50079, trace 4bf9")
+        );
+        for leak in ["secret-that-was-sent", "x: y"] {
+            assert!(!format!("{failure:?}{failure}").contains(leak));
+        }
+        let long = json!({"error": "interaction_required", "claims": "x".repeat(2000)});
+        assert_eq!(of(For::Caller, 400, &long).claims, None);
+    }
+
+    #[test]
+    fn a_named_wait_is_heeded() {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("7"))]);
+        let failure = failure(For::Gateway, StatusCode::TOO_MANY_REQUESTS, &headers, b"");
+        assert_eq!(failure.named_delay(), Some(Duration::from_secs(7)));
+    }
+}

@@ -1,0 +1,226 @@
+//! How Entra is reached: by this gateway's own client, for `azure_identity` too.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use azure_core::{
+    error::{Error, ErrorKind},
+    http::{AsyncRawResponse, HttpClient, headers::Headers},
+};
+use bytes::Bytes;
+use http::{
+    Method, Request, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE},
+};
+use url::{Url, form_urlencoded};
+
+use super::refusal::{self, For};
+use crate::{
+    failure::{Failure, Kind},
+    outbound::{Answer, BuildError, Documents, NoAnswer, Way},
+};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Where Entra is.
+#[derive(Debug, Clone)]
+pub struct EntraOptions {
+    /// Its root, as `https://login.microsoftonline.com`; plain http only on loopback.
+    pub authority: Url,
+    /// The tenant's id or domain.
+    pub tenant: String,
+    /// The most time for one request.
+    pub timeout: Duration,
+    /// Certificates in PEM that are trusted beside the system's.
+    pub extra_roots: Option<Vec<u8>>,
+}
+
+/// The way to one tenant of Entra. Clones share its connections.
+#[derive(Debug, Clone)]
+pub struct Entra {
+    documents: Documents,
+    authority: Url,
+    tenant: String,
+}
+
+/// What `azure_identity` sends through, for one token.
+///
+/// It has retries of its own: up to six for a managed identity, whatever it is told. So
+/// an answer without a token is an error to it that it does not retry, and is kept here.
+#[derive(Debug)]
+pub(super) struct Transport {
+    documents: Documents,
+    /// Entra is on this machine, and speaks plain http; `azure_identity` only knows https.
+    is_plain: bool,
+    /// The parameter `claims` of token requests.
+    claims: Option<String>,
+    last: Mutex<Option<Result<Answer, NoAnswer>>>,
+}
+
+// === impl Entra ===
+
+impl Entra {
+    /// Sets up the client; connects to nothing yet.
+    pub fn new(options: EntraOptions) -> Result<Self, BuildError> {
+        let way = if options.authority.scheme() == "http" {
+            Way::Plain
+        } else {
+            Way::Secure
+        };
+        let roots = options.extra_roots.as_deref();
+        Ok(Self {
+            documents: Documents::new(way, roots, options.timeout)?,
+            authority: options.authority,
+            tenant: options.tenant,
+        })
+    }
+
+    pub(super) fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// The authority as `azure_identity` takes it: always https.
+    pub(super) fn secure_authority(&self) -> String {
+        let authority = self.authority.as_str();
+        match authority.strip_prefix("http://") {
+            Some(rest) => format!("https://{rest}"),
+            None => authority.to_owned(),
+        }
+    }
+
+    /// The token endpoint, which is also the audience of assertions.
+    pub(super) fn token_url(&self) -> String {
+        let authority = self.authority.as_str().trim_end_matches('/');
+        format!("{authority}/{}/oauth2/v2.0/token", self.tenant)
+    }
+
+    pub(super) fn transport(&self, claims: String) -> Transport {
+        Transport {
+            documents: self.documents.clone(),
+            is_plain: self.authority.scheme() == "http",
+            claims: Some(claims),
+            last: Mutex::default(),
+        }
+    }
+
+    /// Asks the token endpoint.
+    pub(super) async fn ask(&self, form: &[(&str, &str)]) -> Result<Answer, Failure> {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        let request = Request::post(self.token_url())
+            .header(CONTENT_TYPE, FORM)
+            .header(ACCEPT, "application/json")
+            .body(Bytes::from(body))
+            .map_err(|error| unavailable().because(error))?;
+        let answer = self.documents.send(request).await;
+        answer.map_err(|error| unavailable().because(error))
+    }
+}
+
+// === impl Transport ===
+
+impl Transport {
+    /// A transport to a metadata service of the platform, which takes no claims.
+    pub(super) fn to_platform(documents: Documents) -> Self {
+        Self {
+            documents,
+            is_plain: false,
+            claims: None,
+            last: Mutex::default(),
+        }
+    }
+
+    /// Why there is no token, after `azure_identity` has failed with `error`.
+    pub(super) fn failure(&self, error: Error) -> Failure {
+        let last = self
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        match last {
+            Some(Ok(answer)) => {
+                refusal::failure(For::Gateway, answer.status, &answer.headers, &answer.body)
+            }
+            Some(Err(error)) => unavailable().because(error),
+            // Nothing was asked: what it needs to ask is missing.
+            None => Failure::new(
+                Kind::GatewayCredentialRejected,
+                "this gateway's own credential cannot be used; its operator has to mend that",
+            )
+            .because(error),
+        }
+    }
+
+    fn request(&self, request: &azure_core::http::Request) -> Result<Request<Bytes>, http::Error> {
+        let url = request.url().as_str();
+        let url = match url.strip_prefix("https://") {
+            Some(rest) if self.is_plain => format!("http://{rest}"),
+            _ => url.to_owned(),
+        };
+        let method = Method::from_bytes(request.method().as_ref().as_bytes())?;
+        let mut body = Bytes::from(request.body());
+        if let (Some(claims), &Method::POST) = (&self.claims, &method) {
+            body = with_parameter(&body, "claims", claims);
+        }
+        let headers = request.headers().iter();
+        headers
+            .fold(
+                Request::builder().method(method).uri(url),
+                |builder, (name, value)| builder.header(name.as_str(), value.as_str()),
+            )
+            .body(body)
+    }
+}
+
+#[async_trait::async_trait]
+impl HttpClient for Transport {
+    async fn execute_request(
+        &self,
+        request: &azure_core::http::Request,
+    ) -> azure_core::Result<AsyncRawResponse> {
+        let request = self
+            .request(request)
+            .map_err(|error| Error::new(ErrorKind::DataConversion, error))?;
+        let answer = self.documents.send(request).await;
+        let response = match &answer {
+            Ok(Answer { status, body, .. }) if *status == StatusCode::OK => Ok(
+                AsyncRawResponse::from_bytes(status.as_u16().into(), Headers::new(), body.clone()),
+            ),
+            Ok(Answer { .. }) | Err(_) => Err(Error::with_message(ErrorKind::Other, "no token")),
+        };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        response
+    }
+}
+
+/// A form with one parameter more.
+fn with_parameter(form: &[u8], name: &str, value: &str) -> Bytes {
+    let form = String::from_utf8_lossy(form).into_owned();
+    let form = form_urlencoded::Serializer::for_suffix(form, 0)
+        .append_pair(name, value)
+        .finish();
+    Bytes::from(form)
+}
+
+/// Nothing has come from Entra that could be understood.
+pub(super) fn unavailable() -> Failure {
+    Failure::new(
+        Kind::CredentialUnavailable,
+        "no token for Graph could be had from Entra now, and the action was not started",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_is_added_to_a_form() {
+        let form = with_parameter(b"client_id=a%26b&scope=c", "claims", "{\"a\":1}");
+        let expected = b"client_id=a%26b&scope=c&claims=%7B%22a%22%3A1%7D";
+        assert_eq!(form.as_ref(), expected);
+    }
+}
