@@ -177,6 +177,17 @@ pub(super) fn id(what: &str) -> Form<String> {
     })
 }
 
+/// A tenant's id or domain.
+pub(super) fn tenant() -> Form<String> {
+    Form::new(
+        "the tenant's id or domain: letters, digits, `-` and `.`",
+        |text| {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+            (!text.is_empty() && text.bytes().all(is_plain)).then(|| text.to_owned())
+        },
+    )
+}
+
 /// A secret, given by its environment variable only.
 pub(super) fn secret() -> Form<Option<Secret>> {
     let form = Form::new("one line of text", |text| {

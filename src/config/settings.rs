@@ -12,7 +12,7 @@ use super::{
     },
     form::{
         DAY, Form, HOUR, MS, base_url, caller, choice, duration, flag, id, issuer, list,
-        listen_address, log_filter, loopback_address, optional, path, secret, whole,
+        listen_address, log_filter, loopback_address, optional, path, secret, tenant, whole,
     },
     given::Given,
     listen_address::ListenAddress,
@@ -232,7 +232,7 @@ settings! {
         /// How the gateway proves to Entra which application it is.
         client_authentication: ClientAuthentication = "secret", choice(ClientAuthentication::CHOICES);
         /// The Entra tenant.
-        tenant: Option<String> = "", optional(id("the tenant's id or domain"));
+        tenant: Option<String> = "", optional(tenant());
         /// The gateway's application (client) id. With `managed_identity`: the user-assigned
         /// identity's; none for the system-assigned one.
         client_id: Option<String> = "", optional(id("an application (client) id"));

@@ -1,5 +1,6 @@
 //! Everything by its effect, through [`Config::load`].
 
+mod access;
 mod keys;
 mod merge;
 mod properties;
