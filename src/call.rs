@@ -7,10 +7,12 @@
 mod detachable;
 mod done;
 mod left;
+mod looks;
 mod place;
 mod places;
 mod progress;
 mod record;
+mod trail;
 mod work;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -25,8 +27,9 @@ use tracing::Span;
 use self::{
     detachable::Detachable,
     left::Interruption,
+    looks::MAX_LOOKS,
     progress::Progress,
-    work::{MAX_LOOKS, Tools, Work},
+    work::{Tools, Work},
 };
 pub use self::{
     done::{Confirmation, Done},

@@ -1,17 +1,24 @@
 //! The work of one call: POST, look, POST again, until something is certain or
 //! nothing more may be done.
 
-use std::{future::pending, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use opentelemetry::trace::TraceContextExt as _;
 use tokio::{
     sync::Semaphore,
-    time::{Instant, sleep, sleep_until, timeout_at},
+    time::{Instant, sleep},
 };
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::{Auditing, done::Done, left::Interruption, progress::Progress, record::Record};
+use super::{
+    Auditing,
+    done::Done,
+    left::Interruption,
+    progress::Progress,
+    record::Record,
+    trail::{Trail, resend_cause},
+};
 use crate::{
     audit::{Caller, Intent},
     authorization::Claims,
@@ -20,19 +27,11 @@ use crate::{
     credentials::{Credential, Grant},
     deadline::Deadline,
     failure::{Failure, Kind, Outcome},
-    graph::{Attempt, Departed, Departure, GraphClient, Look, Seen},
-    retry::{Budget, Course, Finding, Next, Policy, Reconciliation},
-    telemetry::{Metrics, Reconciled, ResendCause},
+    graph::{Attempt, Departed, GraphClient},
+    retry::{Budget, Course, Finding, Next, Policy},
+    telemetry::Metrics,
     throttle::{Gates, Passage},
 };
-
-/// The most looks at a time. Where thousands of calls hang, Graph is in trouble: as many
-/// looks would be no help, and giving them up at once would make Graph's side end the
-/// connection as under a "rapid reset" attack, with every POST on it.
-pub(super) const MAX_LOOKS: usize = 100;
-
-/// The most tries to find a connection for one look.
-const MAX_LOOK_TRIES: u32 = 3;
 
 /// What the work of every call needs.
 #[derive(Debug)]
@@ -43,7 +42,7 @@ pub(super) struct Tools {
     pub(super) gates: Gates,
     /// The most time for a look at the task.
     pub(super) look_timeout: Duration,
-    /// Turns to look at a task: [`MAX_LOOKS`].
+    /// Turns to look at a task: [`MAX_LOOKS`](super::looks::MAX_LOOKS).
     pub(super) looks: Semaphore,
     pub(super) auditing: Auditing,
     pub(super) metrics: Metrics,
@@ -62,31 +61,38 @@ pub(super) struct Work {
     pub(super) progress: Progress,
 }
 
-/// What the tries of one call have left behind.
-#[derive(Debug)]
-struct Trail {
-    /// The token for the next try.
-    grant: Grant,
-    /// Whether it was renewed because Graph had refused the one before.
-    renewed: bool,
-    tries: u32,
-    /// The last failure that left the outcome unknown.
-    doubt: Option<Failure>,
-    resent: bool,
-    on_new_connection: bool,
-}
-
 // === impl Work ===
 
 impl Work {
     /// Until the action is known to be started, or there is nothing more to do.
     pub(super) async fn run(self) -> Result<Done, Failure> {
-        let grant = self.credential.grant().await?;
+        let grant = self.grant().await?;
         self.pass(&grant).await?;
         let record = self.record(&grant).await?;
         let result = self.attempts(grant).await;
         record.end(&result);
         result
+    }
+
+    /// The token for Graph, asked for again where that may help.
+    async fn grant(&self) -> Result<Grant, Failure> {
+        let mut tries = 1;
+        loop {
+            let failure = match self.credential.grant().await {
+                Ok(grant) => return Ok(grant),
+                Err(failure) => failure,
+            };
+            let course = Course {
+                tries,
+                ..self.course()
+            };
+            let policy = &self.tools.policy;
+            match policy.decide(Finding::Failed(&failure), &course, rand::random()) {
+                Next::Wait(delay) => sleep(delay).await,
+                Next::Stop | Next::Renew | Next::Reconcile => return Err(failure),
+            }
+            tries += 1;
+        }
     }
 
     /// The intent stands in the audit log before anything leaves.
@@ -167,10 +173,14 @@ impl Work {
             let ready = match next {
                 Next::Wait(delay) => {
                     sleep(delay).await;
-                    self.pass(&trail.grant).await
+                    Ok(())
                 }
                 Next::Renew => self.renew(&mut trail, &failure).await,
                 Next::Stop | Next::Reconcile => Err(failure.clone()),
+            };
+            let ready = match ready {
+                Ok(()) => self.pass(&trail.grant).await,
+                Err(refusal) => Err(refusal),
             };
             if let Err(refusal) = ready {
                 return Err(self.settle(trail.verdict(refusal)));
@@ -243,7 +253,7 @@ impl Work {
     }
 
     /// Keeps this credential from Graph for as long as Graph asks.
-    fn heed(&self, failure: &Failure, grant: &Grant) {
+    pub(super) fn heed(&self, failure: &Failure, grant: &Grant) {
         if let (Kind::Throttled | Kind::Unavailable, Some(delay)) =
             (failure.kind, failure.named_delay())
         {
@@ -253,107 +263,30 @@ impl Work {
     }
 
     fn decide(&self, finding: Finding<'_>, trail: &Trail) -> Next {
-        let remaining = match self.progress.left() {
-            Some(_) => Duration::ZERO,
-            None => self.deadline.remaining(Instant::now()),
-        };
         let course = Course {
             tries: trail.tries,
             in_doubt: trail.doubt.is_some(),
             resent: trail.resent,
-            remaining,
-            within_budget: self.tools.budget.allows(),
             may_renew: self.credential.is_renewable() && !trail.renewed,
+            ..self.course()
         };
         self.tools.policy.decide(finding, &course, rand::random())
     }
 
-    /// The task, once it shows near the end of the caller's time that the action has
-    /// been started, although the POST is not answered yet. Else it never ends.
-    async fn seen_started(&self, departure: &Departure, grant: &Grant) -> Seen {
-        if self.tools.policy.reconciliation != Reconciliation::Off {
-            let share = self.tools.look_timeout;
-            // A POST that still waits for its connection then is looked at later.
-            loop {
-                sleep_until(self.deadline.look_at(share, Instant::now())).await;
-                if departure.state() != Departed::NotYet || self.deadline.has_passed(Instant::now())
-                {
-                    break;
-                }
-            }
-            if departure.state() == Departed::Yes
-                && let Some(seen) = self.look(grant).await
-                && seen.action_status.is_started()
-            {
-                return seen;
-            }
-        }
-        pending().await
-    }
-
-    /// The task as it is now, if Graph shows it in time. A token that Graph refuses
-    /// meanwhile is renewed once: a doubt is worth it.
-    async fn look(&self, grant: &Grant) -> Option<Seen> {
-        let most = self.tools.look_timeout;
-        let timeout = match self.progress.left() {
-            Some(_) => most,
-            None => most.min(self.deadline.remaining(Instant::now())),
+    /// As far as a call has come that has not begun.
+    fn course(&self) -> Course {
+        let remaining = match self.progress.left() {
+            Some(_) => Duration::ZERO,
+            None => self.deadline.remaining(Instant::now()),
         };
-        let until = Instant::now() + timeout;
-        let mut seen = self.look_until(until, grant).await;
-        if let Err(failure) = &seen
-            && failure.kind.refuses_token()
-            && let Ok(Ok(Some(renewed))) = timeout_at(
-                until,
-                self.credential.renew(grant, failure.claims.as_deref()),
-            )
-            .await
-        {
-            seen = self.look_until(until, &renewed).await;
+        Course {
+            tries: 0,
+            in_doubt: false,
+            resent: false,
+            remaining,
+            within_budget: self.tools.budget.allows(),
+            may_renew: false,
         }
-        self.tools.metrics.reconciliation(match &seen {
-            Ok(seen) if seen.action_status.is_started() => Reconciled::Started,
-            Ok(_) => Reconciled::NotStarted,
-            Err(_) => Reconciled::Unseen,
-        });
-        match seen {
-            Ok(seen) => Some(seen),
-            Err(failure) => {
-                self.heed(&failure, grant);
-                tracing::info!(
-                    parent: &self.span,
-                    client_request_id = self.command.client_request_id.as_str(),
-                    error = &failure as &dyn std::error::Error,
-                    "the task could not be looked at"
-                );
-                None
-            }
-        }
-    }
-
-    /// One reading, or more where there is no connection for it: several that wait for the
-    /// same one all fail when whoever makes it leaves.
-    async fn look_until(&self, until: Instant, grant: &Grant) -> Result<Seen, Failure> {
-        let Ok(_turn) = timeout_at(until, self.tools.looks.acquire()).await else {
-            let message = "too many tasks are being looked at";
-            return Err(Failure::new(Kind::GatewayOverloaded, message));
-        };
-        let look = Look {
-            command: &self.command,
-            authorization: grant.authorization(),
-            until,
-            parent: &self.span,
-        };
-        let mut seen = self.tools.graph.look(look).await;
-        for _ in 1..MAX_LOOK_TRIES {
-            match &seen {
-                Err(failure) if failure.kind == Kind::Unreachable => {
-                    seen = self.tools.graph.look(look).await;
-                }
-                _ => break,
-            }
-        }
-        seen
     }
 
     fn settle(&self, mut failure: Failure) -> Failure {
@@ -362,60 +295,8 @@ impl Work {
     }
 }
 
-// === impl Trail ===
-
-impl Trail {
-    fn new(grant: Grant) -> Self {
-        Self {
-            grant,
-            renewed: false,
-            tries: 0,
-            doubt: None,
-            resent: false,
-            on_new_connection: false,
-        }
-    }
-
-    /// The answer after the last failure. A refusal says nothing about an earlier POST
-    /// that was lost: that doubt stays, unless the action is known to be started.
-    fn verdict(&self, mut last: Failure) -> Failure {
-        match &self.doubt {
-            Some(doubt) if last.outcome() == Outcome::NotStarted => doubt.clone(),
-            Some(_) if last.outcome() == Outcome::AlreadyStarted => {
-                "the action has been started, by an earlier POST of this call whose answer was lost, or by another call"
-                    .clone_into(&mut last.message);
-                last
-            }
-            Some(_) | None => last,
-        }
-    }
-
-    /// The POST is sent again after `failure`.
-    fn turn(&mut self, failure: &Failure) {
-        self.resent |= self.doubt.is_some();
-        // "Always make new retry requests over a new HTTP connection" after a 503 (Graph
-        // page "Best practices for working with Microsoft Graph").
-        self.on_new_connection = matches!(failure.kind, Kind::Unavailable | Kind::ServerFault);
-    }
-}
-
 /// Who calls, for the audit log; what he may do is in the policy.
 fn identities(caller: &Proven) -> Vec<String> {
     let names = caller.names().iter().filter(|name| name.is_identity());
     names.map(ToString::to_string).collect()
-}
-
-fn resend_cause(failure: &Failure) -> ResendCause {
-    if failure.outcome() == Outcome::Unknown {
-        return ResendCause::NotStarted;
-    }
-    if failure.kind.refuses_token() {
-        ResendCause::Renewed
-    } else if failure.kind == Kind::Throttled {
-        ResendCause::Throttled
-    } else if failure.kind == Kind::Unavailable {
-        ResendCause::Unavailable
-    } else {
-        ResendCause::Unreachable
-    }
 }
