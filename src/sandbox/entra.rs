@@ -243,6 +243,7 @@ impl Entra {
         journal.clear();
         *state = State {
             journal,
+            keys: std::mem::take(&mut state.keys).first_only(),
             issued: state.issued,
             ..State::default()
         };

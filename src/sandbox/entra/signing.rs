@@ -136,12 +136,22 @@ impl Keys {
             known.is_published &= keep;
         }
         if self.0.len() > MAX_RETIRED {
-            self.0.remove(0);
+            // The first one stays, for a reset.
+            self.0.remove(1);
         }
         self.0.push(Known {
             key,
             is_published: true,
         });
+    }
+
+    /// The first key and no other, published again.
+    pub(super) fn first_only(mut self) -> Keys {
+        self.0.truncate(1);
+        for known in &mut self.0 {
+            known.is_published = true;
+        }
+        self
     }
 
     /// What `jwks_uri` shows.
