@@ -119,7 +119,7 @@ async fn run(stream: TcpStream, id: u64, world: Arc<World>) {
     let stream = Arc::new(stream);
 
     let cut = {
-        let control = control::router(Arc::clone(&world));
+        let control = control::router(&world);
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let (world, control) = (Arc::clone(&world), control.clone());
             let number = requests.fetch_add(1, Ordering::Relaxed) + 1;

@@ -19,7 +19,7 @@ use super::task::Task;
 use super::world::World;
 
 /// The routes of the API.
-pub(super) fn router(world: Arc<World>) -> Router {
+pub(super) fn router(world: &Arc<World>) -> Router {
     Router::new()
         .route("/sandbox/tasks", get(tasks))
         .route("/sandbox/tasks/{id}", put(put_task))
@@ -27,7 +27,7 @@ pub(super) fn router(world: Arc<World>) -> Router {
         .route("/sandbox/tasks/{id}/release", post(release))
         .route("/sandbox/journal", get(journal).delete(clear_journal))
         .route("/sandbox/reset", post(reset))
-        .with_state(Arc::clone(&world))
+        .with_state(Arc::clone(world))
         .merge(entra::router(Arc::clone(&world.entra)))
         .fallback(unknown)
 }

@@ -24,6 +24,8 @@ mod ticket;
 mod token;
 
 #[cfg(test)]
+mod authority_tests;
+#[cfg(test)]
 mod client_tests;
 #[cfg(test)]
 mod control_tests;

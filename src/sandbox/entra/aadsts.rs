@@ -117,7 +117,7 @@ impl Refusal {
         Refusal { claims, ..self }
     }
 
-    pub(super) fn with_header(mut self, name: &str, value: impl ToString) -> Refusal {
+    pub(super) fn with_header(mut self, name: &str, value: &impl ToString) -> Refusal {
         self.headers.push((name.to_owned(), value.to_string()));
         self
     }

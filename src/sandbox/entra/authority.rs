@@ -46,7 +46,7 @@ impl Endpoint {
         }
         let words =
             format!("The endpoint only accepts {allowed} requests. Received a {method} request.");
-        Err(Refusal::saying(900_561, words).with_header("Allow", allowed))
+        Err(Refusal::saying(900_561, words).with_header("Allow", &allowed))
     }
 }
 
@@ -107,7 +107,7 @@ impl Authority {
             .any(|tenant| audience == format!("{}/{tenant}/oauth2/v2.0/token", self.base))
     }
 
-    /// The metadata of OpenID Connect Discovery 1.0, section 3, as Entra gives it.
+    /// The metadata of `OpenID` Connect Discovery 1.0, section 3, as Entra gives it.
     pub(super) fn metadata(&self) -> Value {
         let tenant = format!("{}/{TENANT}", self.base);
         json!({

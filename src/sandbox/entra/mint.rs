@@ -75,7 +75,12 @@ impl Mint {
     /// The claims of a token that is issued at `now`, in seconds since 1970, as the
     /// `number`th of its sandbox.
     pub(super) fn claims(&self, issuer: &str, now: i64, number: u64) -> Map<String, Value> {
-        let app_object = object_id(&self.app);
+        let (oid, sub, kind) = if let Some(user) = &self.user {
+            (user.clone(), pairwise(user, &self.app), "user")
+        } else {
+            let id = object_id(&self.app);
+            (id.clone(), id, "app")
+        };
         let mut claims = object(json!({
             "aud": self.audience,
             "iss": issuer,
@@ -85,21 +90,12 @@ impl Mint {
             "azp": self.app,
             "appid": self.app,
             "tid": TENANT,
+            "oid": oid,
+            "sub": sub,
+            "idtyp": kind,
             "uti": unique_id(number),
             "ver": "2.0",
         }));
-        match &self.user {
-            Some(user) => {
-                claims.insert("oid".into(), user.as_str().into());
-                claims.insert("sub".into(), pairwise(user, &self.app).into());
-                claims.insert("idtyp".into(), "user".into());
-            }
-            None => {
-                claims.insert("oid".into(), app_object.as_str().into());
-                claims.insert("sub".into(), app_object.into());
-                claims.insert("idtyp".into(), "app".into());
-            }
-        }
         if !self.roles.is_empty() {
             claims.insert("roles".into(), self.roles.clone().into());
         }
@@ -143,11 +139,11 @@ fn pairwise(user: &str, app: &str) -> String {
     encode(digest(&SHA256, format!("{user} {app}").as_bytes()))
 }
 
-fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(object) => object,
-        _ => Map::new(),
-    }
+fn object(mut value: Value) -> Map<String, Value> {
+    value
+        .as_object_mut()
+        .map(std::mem::take)
+        .unwrap_or_default()
 }
 
 fn merge(into: &mut Map<String, Value>, overrules: &Map<String, Value>) {

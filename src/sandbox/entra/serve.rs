@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::{Request, Response};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, Collected, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
@@ -50,14 +50,14 @@ pub(in crate::sandbox) async fn serve(
         Ok(_) => endpoint.check(&parts.method).err(),
         Err(_) => Some(Refusal::new(9_002_313)),
     };
-    let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = body.map(Collected::to_bytes).unwrap_or_default();
     let form = Form::read(&parts.headers, &body);
-    let entry = EntraEntry::new(line.id, endpoint, &parts.method, &tenant, &form);
+    let record = EntraEntry::new(line.id, endpoint, &parts.method, &tenant, &form);
     let Arrival {
         ticket,
         fault,
         released,
-    } = entra.receive(entry);
+    } = entra.receive(record);
     let received = Received {
         authority: Authority::of(&parts.uri, &parts.headers, tenant),
         ids: Ids::of(&parts.headers),
@@ -89,7 +89,7 @@ impl Received {
                 headers,
             } => (Err(Refusal::new(code).with_claims(claims)), headers),
             EntraAct::Throttle { retry_after } => {
-                let refusal = Refusal::new(90_055).with_header("Retry-After", retry_after);
+                let refusal = Refusal::new(90_055).with_header("Retry-After", &retry_after);
                 (Err(refusal), Headers::new())
             }
             EntraAct::NoToken => (Ok(json!({"token_type": "Bearer"})), Headers::new()),
@@ -117,7 +117,7 @@ impl Received {
                 return self.cut(line, Answer::Garbage, Cut::Close(bytes)).await;
             }
         };
-        self.finish(answer, &headers)
+        self.finish(&answer, &headers)
     }
 
     /// What Entra says to it.
@@ -148,8 +148,8 @@ impl Received {
         }
     }
 
-    fn finish(&self, answer: Result<Value, Refusal>, headers: &Headers) -> Response<Body> {
-        let (response, aadsts) = match &answer {
+    fn finish(&self, answer: &Result<Value, Refusal>, headers: &Headers) -> Response<Body> {
+        let (response, aadsts) = match answer {
             Ok(body) => (Ok(json_response(body, &self.ids)), None),
             Err(refusal) => (refusal.dress(&self.ids), Some(refusal.code)),
         };

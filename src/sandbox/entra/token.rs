@@ -16,7 +16,7 @@ const CLIENT_CREDENTIALS: &str = "client_credentials";
 const ON_BEHALF_OF: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// The scope of everything that was consented to.
 const DEFAULT: &str = "/.default";
-/// Scopes of OpenID Connect, which name no resource.
+/// Scopes of `OpenID` Connect, which name no resource.
 const OF_NO_RESOURCE: [&str; 4] = ["openid", "profile", "email", "offline_access"];
 
 /// A token that is granted.
@@ -89,8 +89,8 @@ impl Asked<'_> {
             (
                 Mint {
                     audience,
-                    scopes,
                     user,
+                    scopes,
                     ..mint
                 },
                 Some(scope),
@@ -251,7 +251,7 @@ fn invalid(scope: &str) -> Refusal {
     )
 }
 
-/// What the `claims` parameter asks for (OpenID Connect Core 1.0, section 5.5).
+/// What the `claims` parameter asks for (`OpenID` Connect Core 1.0, section 5.5).
 #[derive(Debug, Default)]
 struct Wished {
     capabilities: Vec<String>,
