@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::entra::{self, Endpoint};
 use super::stream::{LastStream, Streams};
 use super::world::World;
 use super::{control, serve};
@@ -118,7 +119,7 @@ async fn run(stream: TcpStream, id: u64, world: Arc<World>) {
     let stream = Arc::new(stream);
 
     let cut = {
-        let control = control::router(Arc::clone(&world));
+        let control = control::router(&world);
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let (world, control) = (Arc::clone(&world), control.clone());
             let number = requests.fetch_add(1, Ordering::Relaxed) + 1;
@@ -129,9 +130,13 @@ async fn run(stream: TcpStream, id: u64, world: Arc<World>) {
                 stream: Streams::id(number),
             };
             async move {
-                if request.uri().path().starts_with("/sandbox/") {
+                let path = request.uri().path();
+                if path.starts_with("/sandbox/") {
                     let Ok(answer) = control.oneshot(request).await;
                     Ok(answer)
+                } else if let Some(endpoint) = Endpoint::of(path) {
+                    let entra = Arc::clone(&world.entra);
+                    Ok(entra::serve(entra, line, endpoint, request).await)
                 } else {
                     serve::serve(world, line, request).await
                 }

@@ -109,14 +109,16 @@ const MAY_USE: [(&str, &[&str]); 23] = [
 ];
 
 /// Which modules may name a crate. `lib` includes the generated code.
-const OWNERS: [(&str, &[&str]); 8] = [
+const OWNERS: [(&str, &[&str]); 10] = [
     ("tonic", &["rpc", "server", "app", "cli", "lib"]),
     ("tonic_types", &["rpc", "server", "app", "cli"]),
     ("prost", &["rpc", "server", "app", "cli"]),
-    ("reqwest", &["graph", "outbound"]),
+    ("reqwest", &["graph", "outbound", "cli"]),
     ("azure_core", &["credentials"]),
     ("azure_identity", &["credentials"]),
     ("jsonwebtoken", &["callers", "credentials", "sandbox"]),
+    ("aws_lc_rs", &["callers", "credentials", "sandbox"]),
+    ("webpki", &["sandbox"]),
     ("h2", &["graph", "sandbox"]),
 ];
 

@@ -1,0 +1,112 @@
+//! Looks at the task: what it shows where an answer does not.
+
+use std::future::pending;
+
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::work::Work;
+use crate::{
+    credentials::Grant,
+    failure::{Failure, Kind},
+    graph::{Departed, Departure, Look, Seen},
+    retry::Reconciliation,
+    telemetry::Reconciled,
+};
+
+/// The most looks at a time. Where thousands of calls hang, Graph is in trouble: as many
+/// looks would be no help, and giving them up at once would make Graph's side end the
+/// connection as under a "rapid reset" attack, with every POST on it.
+pub(super) const MAX_LOOKS: usize = 100;
+
+/// The most tries to find a connection for one look.
+const MAX_LOOK_TRIES: u32 = 3;
+
+impl Work {
+    /// The task, once it shows near the end of the caller's time that the action has
+    /// been started, although the POST is not answered yet. Else it never ends.
+    pub(super) async fn seen_started(&self, departure: &Departure, grant: &Grant) -> Seen {
+        if self.tools.policy.reconciliation != Reconciliation::Off {
+            let share = self.tools.look_timeout;
+            // A POST that still waits for its connection then is looked at later.
+            loop {
+                sleep_until(self.deadline.look_at(share, Instant::now())).await;
+                if departure.state() != Departed::NotYet || self.deadline.has_passed(Instant::now())
+                {
+                    break;
+                }
+            }
+            if departure.state() == Departed::Yes
+                && let Some(seen) = self.look(grant).await
+                && seen.action_status.is_started()
+            {
+                return seen;
+            }
+        }
+        pending().await
+    }
+
+    /// The task as it is now, if Graph shows it in time. A token that Graph refuses
+    /// meanwhile is renewed once: a doubt is worth it.
+    pub(super) async fn look(&self, grant: &Grant) -> Option<Seen> {
+        let most = self.tools.look_timeout;
+        let timeout = match self.progress.left() {
+            Some(_) => most,
+            None => most.min(self.deadline.remaining(Instant::now())),
+        };
+        let until = Instant::now() + timeout;
+        let mut seen = self.look_until(until, grant).await;
+        if let Err(failure) = &seen
+            && failure.kind.refuses_token()
+            && let Ok(Ok(Some(renewed))) = timeout_at(
+                until,
+                self.credential.renew(grant, failure.claims.as_deref()),
+            )
+            .await
+        {
+            seen = self.look_until(until, &renewed).await;
+        }
+        self.tools.metrics.reconciliation(match &seen {
+            Ok(seen) if seen.action_status.is_started() => Reconciled::Started,
+            Ok(_) => Reconciled::NotStarted,
+            Err(_) => Reconciled::Unseen,
+        });
+        match seen {
+            Ok(seen) => Some(seen),
+            Err(failure) => {
+                self.heed(&failure, grant);
+                tracing::info!(
+                    parent: &self.span,
+                    client_request_id = self.command.client_request_id.as_str(),
+                    error = &failure as &dyn std::error::Error,
+                    "the task could not be looked at"
+                );
+                None
+            }
+        }
+    }
+
+    /// One reading, or more where there is no connection for it: several that wait for the
+    /// same one all fail when whoever makes it leaves.
+    async fn look_until(&self, until: Instant, grant: &Grant) -> Result<Seen, Failure> {
+        let Ok(_turn) = timeout_at(until, self.tools.looks.acquire()).await else {
+            let message = "too many tasks are being looked at";
+            return Err(Failure::new(Kind::GatewayOverloaded, message));
+        };
+        let look = Look {
+            command: &self.command,
+            authorization: grant.authorization(),
+            until,
+            parent: &self.span,
+        };
+        let mut seen = self.tools.graph.look(look).await;
+        for _ in 1..MAX_LOOK_TRIES {
+            match &seen {
+                Err(failure) if failure.kind == Kind::Unreachable => {
+                    seen = self.tools.graph.look(look).await;
+                }
+                _ => break,
+            }
+        }
+        seen
+    }
+}
