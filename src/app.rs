@@ -40,6 +40,7 @@ pub struct App {
     lifecycle: Lifecycle,
     times: DrainTimes,
     audit: Audit,
+    credentials: Credentials,
 }
 
 impl App {
@@ -67,7 +68,7 @@ impl App {
             metrics.clone(),
         );
         let routes = routes(
-            IncidentTasks::new(calls, credentials),
+            IncidentTasks::new(calls, credentials.clone()),
             health.clone(),
             config.server.reflection,
         )?;
@@ -86,6 +87,7 @@ impl App {
                 timeout: config.drain.timeout,
             },
             audit,
+            credentials,
         })
     }
 
@@ -97,7 +99,9 @@ impl App {
             lifecycle,
             times,
             audit,
+            credentials,
         } = self;
+        tokio::spawn(async move { credentials.warm_up().await });
         let serving = tokio::spawn(server::serve(listener, Arc::new(front), lifecycle.clone()));
         health.start_serving();
         let drained = lifecycle.drain(&health, times, shutdown).await;

@@ -14,9 +14,13 @@ use tokio::net::TcpListener;
 use super::{FAILURE, USAGE, fail, interrupt::shutdown_on_signals, settings::Settings};
 use crate::{
     app::{self, App},
-    config::{AuditSink, BaseUrl, Config, ListenAddress, LogFormat, OnAuditFailure},
+    config::{
+        AuditSink, BaseUrl, ClientAuthentication, Config, CredentialsMode, ListenAddress,
+        LogFormat, OnAuditFailure,
+    },
     credentials::Credentials,
-    sandbox::{self, Sandbox},
+    sandbox::{self, Sandbox, Tokens},
+    secret::Secret,
     server::Drained,
     telemetry::{self, LogOptions, Telemetry},
 };
@@ -111,14 +115,36 @@ async fn serve(mut config: Config, telemetry: &Telemetry) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Starts the embedded Graph and points the gateway to it.
+/// Starts the embedded Graph and Entra, and points the gateway to them.
 async fn start_sandbox(config: &mut Config) -> anyhow::Result<Sandbox> {
     let listen = config.sandbox.listen;
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("the sandbox cannot listen on {listen} (sandbox.listen)"))?;
-    let sandbox = Sandbox::start(listener, sandbox::Options::default()).await?;
+    let asks_entra = config.credentials.mode != CredentialsMode::Passthrough;
+    let options = sandbox::Options {
+        // The whole way of a token is gone, or none is let in.
+        tokens: if asks_entra {
+            Tokens::Issued
+        } else {
+            Tokens::Any
+        },
+        ..sandbox::Options::default()
+    };
+    let sandbox = Sandbox::start(listener, options).await?;
     config.graph.url = BaseUrl::parse(&sandbox.graph_url());
+    if let Some(authority) = BaseUrl::parse(&sandbox.authority()) {
+        config.credentials.authority = authority;
+    }
+    let credentials = &mut config.credentials;
+    credentials.client_authentication = ClientAuthentication::Secret;
+    credentials.tenant = Some(sandbox.tenant().to_owned());
+    credentials.client_id = Some(sandbox.client_id().to_owned());
+    credentials.client_secret = Some(Secret::new(sandbox.client_secret()));
+    if credentials.mode == CredentialsMode::OnBehalfOf && config.callers.jwt_issuer.is_none() {
+        config.callers.jwt_issuer = Some(sandbox.issuer());
+        config.callers.jwt_audience = vec![sandbox.client_id().to_owned()];
+    }
     Ok(sandbox)
 }
 

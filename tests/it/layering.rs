@@ -22,6 +22,7 @@ const MAY_USE: [(&str, &[&str]); 23] = [
             "pb",
             "rpc",
             "sandbox",
+            "secret",
             "server",
             "telemetry",
         ],

@@ -8,6 +8,7 @@ mod call_logs;
 mod call_metrics;
 mod command_line;
 mod connection;
+mod credentials;
 mod deadline;
 mod departure;
 mod detach;

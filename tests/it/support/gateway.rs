@@ -8,7 +8,7 @@ use std::{
 };
 
 use incidentgate::{
-    app::App,
+    app::{self, App},
     authorization::{Authorization, TokenOwner},
     config::{BaseUrl, Config, Flag, Preset, Sources},
     credentials::{Application, Credentials},
@@ -18,7 +18,7 @@ use incidentgate::{
         incident_task_service_client::IncidentTaskServiceClient,
     },
     renewable::{Fetched, Renewable},
-    sandbox::{Options, Sandbox},
+    sandbox::{EntraFault, Options, Sandbox, Tokens},
     server::{Drained, Shutdown},
     telemetry::{self, FetchOf, LogFormat, LogOptions, Metrics, Propagator},
 };
@@ -47,8 +47,12 @@ pub(crate) const TOKEN: &str = "caller-token-marked-as-secret";
 /// What a test changes in the defaults.
 pub(crate) struct GatewayBuilder {
     flags: Vec<Flag>,
-    credentials: Credentials,
+    /// In place of those that the configuration asks for.
+    credentials: Option<Credentials>,
+    /// What asks the sandbox's Entra for tokens: `credentials.mode`.
+    mode: Option<&'static str>,
     sandbox: Options,
+    entra_faults: Vec<EntraFault>,
     graph_url: Option<String>,
     log_filter: &'static str,
 }
@@ -96,7 +100,24 @@ impl GatewayBuilder {
         };
         let of = FetchOf::ApplicationToken;
         let token = Renewable::new(of, Duration::ZERO, Metrics::disabled(), fetch);
-        self.credentials = Credentials::Application(Application::new(token));
+        self.credentials = Some(Credentials::Application(Application::new(token)));
+        self
+    }
+
+    /// The gateway gets its tokens from the sandbox's Entra, which are the only ones that
+    /// its Graph lets in: `application` or `on_behalf_of`.
+    pub(crate) fn with_entra(mut self, mode: &'static str) -> Self {
+        self.mode = Some(mode);
+        self.sandbox.tokens = Tokens::Issued;
+        self
+    }
+
+    /// What happens to the first requests to the sandbox's Entra.
+    pub(crate) fn with_entra_faults(
+        mut self,
+        faults: impl IntoIterator<Item = EntraFault>,
+    ) -> Self {
+        self.entra_faults.extend(faults);
         self
     }
 
@@ -117,10 +138,30 @@ impl GatewayBuilder {
     }
 
     pub(crate) async fn start(mut self) -> Gateway {
-        let sandbox = Sandbox::start(listener().await, self.sandbox)
+        let sandbox = Sandbox::start(listener().await, self.sandbox.clone())
             .await
             .unwrap();
-        let url = self.graph_url.unwrap_or_else(|| sandbox.graph_url());
+        sandbox.script_entra(self.entra_faults.drain(..));
+        let url = self.graph_url.take().unwrap_or_else(|| sandbox.graph_url());
+        let mut secret = None;
+        if let Some(mode) = self.mode {
+            self = self
+                .with("credentials.mode", mode)
+                .with("credentials.tenant", sandbox.tenant())
+                .with("credentials.client_id", sandbox.client_id())
+                .with("credentials.authority", sandbox.authority());
+            // Unless the test proves it in another way.
+            let has_proof = |flag: &Flag| flag.key == "credentials.client_authentication";
+            if !self.flags.iter().any(has_proof) {
+                secret = Some(sandbox.client_secret());
+            }
+            if mode == "on_behalf_of" {
+                self = self
+                    .with("callers.jwt_issuer", sandbox.issuer())
+                    .with("callers.jwt_audience", sandbox.client_id())
+                    .with("policy.execute_response_action", "*");
+            }
+        }
         // A stray variable of the machine's must not change a test, hence no environment.
         self.flags.push(Flag {
             key: "graph.url",
@@ -130,6 +171,15 @@ impl GatewayBuilder {
         let mut config = Config::load(Sources {
             preset: Preset::Production,
             flags: self.flags,
+            environment: secret
+                .map(|secret| {
+                    (
+                        "INCIDENTGATE_CREDENTIALS__CLIENT_SECRET".into(),
+                        secret.into(),
+                    )
+                })
+                .into_iter()
+                .collect(),
             ..Sources::default()
         })
         .unwrap()
@@ -158,13 +208,11 @@ impl GatewayBuilder {
         let listener = listener().await;
         let addr = listener.local_addr().unwrap();
         let shutdown = Shutdown::default();
-        let app = App::build(
-            &config,
-            self.credentials,
-            Propagator::default(),
-            Metrics::new(&meters.meter("incidentgate")),
-        )
-        .unwrap();
+        let metrics_of = Metrics::new(&meters.meter("incidentgate"));
+        let credentials = self
+            .credentials
+            .unwrap_or_else(|| app::credentials(&config, &metrics_of).unwrap());
+        let app = App::build(&config, credentials, Propagator::default(), metrics_of).unwrap();
         let running = tokio::spawn(app.run(listener, shutdown.clone()));
         Gateway {
             addr,
@@ -189,8 +237,10 @@ impl Gateway {
     pub(crate) fn builder() -> GatewayBuilder {
         GatewayBuilder {
             flags: Vec::new(),
-            credentials: Credentials::Passthrough,
+            credentials: None,
+            mode: None,
             sandbox: Options::default(),
+            entra_faults: Vec::new(),
             graph_url: None,
             log_filter: "debug",
         }

@@ -1,0 +1,1 @@
+//! Tokens on behalf of callers.
