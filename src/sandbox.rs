@@ -1,4 +1,5 @@
-//! A simulator of Microsoft Graph's `incidentTasks`, made to misbehave on demand.
+//! A simulator of Microsoft Graph's `incidentTasks`, made to misbehave on demand, and of
+//! the Microsoft Entra ID that issues the tokens for it.
 //!
 //! It shares no type with the gateway's client: what both know about Graph is written
 //! twice, so that one mistake cannot hide the other. HTTP/1.1 and HTTP/2 (prior
@@ -38,14 +39,44 @@
 //! ```
 //!
 //! The JSON of a fault is described at [`Fault`].
+//!
+//! # Entra
+//!
+//! Beside Graph there is a Microsoft Entra ID of one tenant (`entra`), which issues tokens,
+//! publishes its keys, and can be made to misbehave as well. The gateway's application and
+//! its secret are known from the start.
+//!
+//! ```sh
+//! T=5a4db0c5-7e4a-4000-8000-00000000000a C=9a7e3a11-c11e-4000-8000-00000000000b
+//! curl $S/$T/v2.0/.well-known/openid-configuration
+//! curl $S/$T/oauth2/v2.0/token -d grant_type=client_credentials -d client_id=$C -d client_secret=sandbox-secret -d scope=https://graph.microsoft.com/.default
+//! # A token without asking for one, here a user's for the gateway:
+//! curl -X POST $S/sandbox/entra/tokens -d '{"user": "3f1c9f3e-5d1b-4a57-9d0c-6f1f4d1f7a10", "scopes": ["Tasks.Execute"], "expiresIn": 60}'
+//! # Another application, which shows the token of a Kubernetes service account:
+//! curl -X PUT $S/sandbox/entra/clients/8d1f4b7e-0000-4000-8000-00000000000c -d '{"federated": [{"issuer": "https://kubernetes", "subject": "system:serviceaccount:a:b"}]}'
+//! # The next two token requests, and the next one for the keys:
+//! curl -X POST $S/sandbox/entra/faults -d '[{"do": {"aadsts": {"code": 50196}}}, {"hold": true}, {"on": "keys", "do": "reset"}]'
+//! curl -X POST $S/sandbox/entra/release
+//! # Graph refuses all tokens issued so far, with a claims challenge; the keys change:
+//! curl -X POST $S/sandbox/entra/revoke -d '{"challenge": true}'
+//! curl -X POST $S/sandbox/entra/rotate -d '{"keep": true}'
+//! # What was asked for, and by whom:
+//! curl $S/sandbox/entra/journal
+//! curl -X DELETE $S/sandbox/entra/journal
+//! ```
+//!
+//! The JSON of its faults is described at [`EntraFault`], of a token at [`Mint`], of an
+//! application at [`Registration`], of a revocation at [`Revoke`].
 
 mod connection;
 mod control;
 mod dialect;
+mod entra;
 mod fault;
 mod journal;
 mod named;
 mod operation;
+mod reply;
 mod serve;
 mod stamp;
 mod state;
@@ -78,6 +109,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use dialect::Dialect;
+pub use entra::{
+    Endpoint, EntraAct, EntraEntry, EntraFault, Federated, Mint, Proof, Registration, Revoke,
+};
 pub use fault::{Act, End, Fault, Headers, On, Pace, Reply};
 pub use journal::{Answer, Entry};
 pub use stream::LastStream;
@@ -97,8 +131,22 @@ pub struct Options {
     pub step: Duration,
     /// What [`Act::OneOf`] is drawn from: the same seed and the same scripts give the same faults.
     pub seed: u64,
-    /// The bearer tokens that are accepted; `None` accepts any that is not empty.
-    pub tokens: Option<Vec<String>>,
+    /// The bearer tokens that Graph accepts.
+    pub tokens: Tokens,
+}
+
+/// The bearer tokens that Graph accepts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Tokens {
+    /// Any that is not empty. Only one that was issued here has to be good: for Graph, in
+    /// time, and not revoked.
+    #[default]
+    Any,
+    /// Exactly these, whoever issued them.
+    Only(Vec<String>),
+    /// Those that the sandbox's own Entra has issued for Graph, in time, and not revoked.
+    /// Not even [`Sandbox::token`] is accepted then, so that nothing gets by without Entra.
+    Issued,
 }
 
 impl Default for Options {
@@ -107,7 +155,7 @@ impl Default for Options {
             dialect: Dialect::default(),
             step: Duration::from_secs(5),
             seed: 0,
-            tokens: None,
+            tokens: Tokens::Any,
         }
     }
 }
@@ -156,12 +204,12 @@ impl Sandbox {
         format!("http://{}/beta", self.addr)
     }
 
-    /// A bearer token that is accepted.
+    /// A bearer token that is accepted, except with [`Tokens::Issued`]: see [`Sandbox::mint`].
     pub fn token(&self) -> &str {
-        let accepted = self.world.options.tokens.as_ref();
-        accepted
-            .and_then(|tokens| tokens.first())
-            .map_or(TOKEN, String::as_str)
+        match &self.world.options.tokens {
+            Tokens::Only(tokens) => tokens.first().map_or(TOKEN, String::as_str),
+            Tokens::Any | Tokens::Issued => TOKEN,
+        }
     }
 
     /// Adds a task, or replaces the one with its id.
@@ -232,10 +280,14 @@ impl Sandbox {
         self.world.clear_journal();
     }
 
-    /// Back to the seeded tasks, without scripts, throttling and journal. Requests that
-    /// are held are released.
+    /// Back to the seeded tasks, without scripts, throttling and journal, and Entra back to
+    /// its one application and its first key. Requests that are held are released.
     pub fn reset(&self) {
         self.world.reset();
+    }
+
+    fn entra(&self) -> &entra::Entra {
+        &self.world.entra
     }
 
     /// Closes the listener and every connection, whatever they are doing, and returns

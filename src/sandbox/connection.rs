@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use axum::Router;
 use hyper::body::Incoming;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::service::service_fn;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::entra::{self, Endpoint};
 use super::stream::{LastStream, Streams};
 use super::world::World;
 use super::{control, serve};
@@ -46,6 +48,7 @@ pub(super) async fn accept(
     connections: TaskTracker,
 ) {
     let mut accepted = 0;
+    let control = control::router(&world);
     loop {
         let stream = tokio::select! {
             () = closing.cancelled() => return,
@@ -56,7 +59,7 @@ pub(super) async fn accept(
             continue;
         };
         accepted += 1;
-        let connection = run(stream, accepted, Arc::clone(&world));
+        let connection = run(stream, accepted, Arc::clone(&world), control.clone());
         let closing = closing.clone();
         connections.spawn(async move {
             tokio::select! {
@@ -110,7 +113,7 @@ impl Line {
     }
 }
 
-async fn run(stream: TcpStream, id: u64, world: Arc<World>) {
+async fn run(stream: TcpStream, id: u64, world: Arc<World>, control: Router) {
     let (cuts, mut cut) = mpsc::channel(1);
     let streams = Arc::new(Streams::default());
     let requests = AtomicU32::new(0);
@@ -118,7 +121,6 @@ async fn run(stream: TcpStream, id: u64, world: Arc<World>) {
     let stream = Arc::new(stream);
 
     let cut = {
-        let control = control::router(Arc::clone(&world));
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let (world, control) = (Arc::clone(&world), control.clone());
             let number = requests.fetch_add(1, Ordering::Relaxed) + 1;
@@ -129,9 +131,13 @@ async fn run(stream: TcpStream, id: u64, world: Arc<World>) {
                 stream: Streams::id(number),
             };
             async move {
-                if request.uri().path().starts_with("/sandbox/") {
+                let path = request.uri().path();
+                if path.starts_with("/sandbox/") {
                     let Ok(answer) = control.oneshot(request).await;
                     Ok(answer)
+                } else if let Some(endpoint) = Endpoint::of(path) {
+                    let entra = Arc::clone(&world.entra);
+                    Ok(entra::serve(entra, line, endpoint, request).await)
                 } else {
                     serve::serve(world, line, request).await
                 }

@@ -12,13 +12,14 @@ use axum::routing::{get, post, put};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::entra;
 use super::fault::Fault;
 use super::journal::Entry;
 use super::task::Task;
 use super::world::World;
 
 /// The routes of the API.
-pub(super) fn router(world: Arc<World>) -> Router {
+pub(super) fn router(world: &Arc<World>) -> Router {
     Router::new()
         .route("/sandbox/tasks", get(tasks))
         .route("/sandbox/tasks/{id}", put(put_task))
@@ -26,12 +27,13 @@ pub(super) fn router(world: Arc<World>) -> Router {
         .route("/sandbox/tasks/{id}/release", post(release))
         .route("/sandbox/journal", get(journal).delete(clear_journal))
         .route("/sandbox/reset", post(reset))
+        .with_state(Arc::clone(world))
+        .merge(entra::router(Arc::clone(&world.entra)))
         .fallback(unknown)
-        .with_state(world)
 }
 
 /// A request that is refused, and the mistake in it.
-struct Mistake(StatusCode, String);
+pub(super) struct Mistake(StatusCode, String);
 
 impl IntoResponse for Mistake {
     fn into_response(self) -> Response {
@@ -40,13 +42,18 @@ impl IntoResponse for Mistake {
 }
 
 impl Mistake {
-    fn in_content(what: impl Into<String>) -> Mistake {
+    pub(super) fn in_content(what: impl Into<String>) -> Mistake {
         Mistake(StatusCode::UNPROCESSABLE_ENTITY, what.into())
+    }
+
+    /// What nobody could have asked for better.
+    pub(super) fn of_the_sandbox(what: String) -> Mistake {
+        Mistake(StatusCode::INTERNAL_SERVER_ERROR, what)
     }
 }
 
 /// The body as JSON, whatever its content type: `curl -d` calls everything a form.
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Mistake> {
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Mistake> {
     serde_json::from_slice(body).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => Mistake::in_content(error.to_string()),
         serde_json::error::Category::Io
@@ -55,6 +62,14 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Mistake> {
             Mistake(StatusCode::BAD_REQUEST, format!("not JSON: {error}"))
         }
     })
+}
+
+/// The same where every field may be left out, so that no body is one too.
+pub(super) fn parse_or_default<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Mistake> {
+    if body.trim_ascii().is_empty() {
+        return Ok(T::default());
+    }
+    parse(body)
 }
 
 async fn tasks(State(world): State<Arc<World>>) -> Json<Vec<Task>> {

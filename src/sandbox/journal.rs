@@ -153,38 +153,64 @@ pub(super) fn bearer(credential: &HeaderValue) -> Option<&[u8]> {
     is_bearer.then(|| token.trim_ascii())
 }
 
-fn cut(mut bytes: Vec<u8>, max: usize) -> String {
+/// The text of the first `max` bytes.
+pub(super) fn cut(mut bytes: Vec<u8>, max: usize) -> String {
     bytes.truncate(max);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// What a journal numbers.
+pub(super) trait Numbered {
+    fn seq(&self) -> u64;
+    fn number(&mut self, seq: u64);
+}
+
+impl Numbered for Entry {
+    fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    fn number(&mut self, seq: u64) {
+        self.seq = seq;
+    }
+}
+
 /// The entries, oldest first, with sequence numbers that leave no gap.
-#[derive(Debug, Default)]
-pub(super) struct Journal {
-    entries: VecDeque<Entry>,
+#[derive(Debug)]
+pub(super) struct Journal<E> {
+    entries: VecDeque<E>,
     recorded: u64,
 }
 
-impl Journal {
+impl<E> Default for Journal<E> {
+    fn default() -> Journal<E> {
+        Journal {
+            entries: VecDeque::new(),
+            recorded: 0,
+        }
+    }
+}
+
+impl<E: Numbered> Journal<E> {
     /// Takes an entry in and numbers it.
-    pub(super) fn record(&mut self, mut entry: Entry) -> u64 {
+    pub(super) fn record(&mut self, mut entry: E) -> u64 {
         if self.entries.len() == MAX_ENTRIES {
             self.entries.pop_front();
         }
         self.recorded += 1;
-        entry.seq = self.recorded;
+        entry.number(self.recorded);
         self.entries.push_back(entry);
         self.recorded
     }
 
     /// The entry of that number, if it was not dropped meanwhile.
-    pub(super) fn entry(&mut self, seq: u64) -> Option<&mut Entry> {
-        let first = self.entries.front()?.seq;
+    pub(super) fn entry(&mut self, seq: u64) -> Option<&mut E> {
+        let first = self.entries.front()?.seq();
         let index = usize::try_from(seq.checked_sub(first)?).ok()?;
         self.entries.get_mut(index)
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = &E> {
         self.entries.iter()
     }
 

@@ -1,31 +1,26 @@
 //! One request to the Graph half, from its head to its answer or to what its fault makes of it.
 
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
-use bytes::Bytes;
-use futures_util::stream;
 use h2::Reason;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap};
+use http::header::{AUTHORIZATION, HeaderMap};
 use http::{Request, Response, Version};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
-use super::Options;
+use super::Tokens;
 use super::connection::{Cut, Line};
-use super::fault::{Act, End, Pace, Reply, head};
+use super::entra::Standing;
+use super::fault::{Act, Reply};
 use super::journal::{Answer, Entry, bearer};
 use super::operation::Operation;
+use super::reply::{self, misscripted};
 use super::verdict::{Ids, Verdict};
 use super::world::{Arrival, Ticket, World};
 
 /// The documented operations have no body, so anything near this is a mistake.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
-/// The pause before a body breaks off. Breaking it at once would also discard the bytes
-/// that were not sent yet.
-const SETTLE: Duration = Duration::from_millis(50);
 
 /// A request that was received, and all that its answer depends on.
 struct Received {
@@ -58,7 +53,7 @@ pub(super) async fn serve(
         released,
     } = world.receive(entry, known);
     let received = Received {
-        refusal: refuse(&world.options, &parts.headers),
+        refusal: refuse(&world, &parts.headers),
         ids: Ids::of(&parts.headers),
         has_stream: parts.version == Version::HTTP_2,
         operation,
@@ -151,7 +146,7 @@ impl Received {
 }
 
 /// Why the caller is not let in, if so.
-fn refuse(options: &Options, headers: &HeaderMap) -> Option<Verdict> {
+fn refuse(world: &World, headers: &HeaderMap) -> Option<Verdict> {
     let token = headers
         .get(AUTHORIZATION)
         .and_then(bearer)
@@ -159,11 +154,17 @@ fn refuse(options: &Options, headers: &HeaderMap) -> Option<Verdict> {
     let Some(token) = token else {
         return Some(Verdict::unauthenticated("Access token is empty."));
     };
-    let accepted = options
-        .tokens
-        .as_ref()
-        .is_none_or(|tokens| tokens.iter().any(|known| known.as_bytes() == token));
-    (!accepted).then(|| Verdict::unauthenticated("Access token validation failure."))
+    let refusal = || Verdict::unauthenticated("Access token validation failure.");
+    let tokens = &world.options.tokens;
+    if let Tokens::Only(tokens) = tokens {
+        let accepted = tokens.iter().any(|known| known.as_bytes() == token);
+        return (!accepted).then(refusal);
+    }
+    match world.entra.standing(token) {
+        Standing::Good => None,
+        Standing::Refused(verdict) => Some(verdict),
+        Standing::Foreign => matches!(tokens, Tokens::Issued).then(refusal),
+    }
 }
 
 async fn read(body: Incoming) -> Result<usize, Verdict> {
@@ -188,82 +189,13 @@ fn finish(ticket: &Ticket, response: Result<Response<Body>, String>) -> Response
     response
 }
 
-/// A script that cannot be sent: loud, and nothing that Graph would say.
-fn misscripted(mistake: &str) -> Response<Body> {
-    let mut response = Response::new(Body::from(format!(
-        "the sandbox cannot send this fault: {mistake}"
-    )));
-    *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
-    response
-}
-
 /// Never returns; the ticket is given back when the caller leaves.
 async fn hang<T>(_ticket: Ticket) -> T {
     std::future::pending().await
 }
 
 fn send(reply: Reply, ticket: Ticket) -> Response<Body> {
-    let head = match head(reply.status, &reply.headers) {
-        Ok(head) => head,
-        Err(mistake) => return finish(&ticket, Err(mistake)),
-    };
-    ticket.answer(Answer::Status(reply.status));
-    // A body of known length would contradict a scripted Content-Length, and the server
-    // would notice.
-    let whole = Pace {
-        chunk: reply.body.len(),
-        every: Duration::ZERO,
-        then: End::Complete,
-    };
-    let pace = reply
-        .pace
-        .or_else(|| head.headers().contains_key(CONTENT_LENGTH).then_some(whole));
-    let body = match pace {
-        Some(pace) => Drip::body(reply.body.into(), pace, ticket),
-        None => Body::from(reply.body),
-    };
-    head.map(|()| body)
-}
-
-/// A body on its way, in pieces.
-struct Drip {
-    whole: Bytes,
-    rest: Bytes,
-    pace: Pace,
-    is_first: bool,
-    _ticket: Ticket,
-}
-
-impl Drip {
-    fn body(whole: Bytes, pace: Pace, ticket: Ticket) -> Body {
-        let drip = Drip {
-            rest: whole.clone(),
-            whole,
-            pace,
-            is_first: true,
-            _ticket: ticket,
-        };
-        Body::from_stream(stream::unfold(drip, async |mut drip: Drip| {
-            drip.next().await.map(|piece| (piece, drip))
-        }))
-    }
-
-    async fn next(&mut self) -> Option<io::Result<Bytes>> {
-        if self.rest.is_empty() {
-            match self.pace.then {
-                End::Complete => return None,
-                End::Break => {
-                    tokio::time::sleep(self.pace.every.max(SETTLE)).await;
-                    return Some(Err(io::Error::other("broken off as scripted")));
-                }
-                End::Repeat if !self.whole.is_empty() => self.rest = self.whole.clone(),
-                End::Repeat | End::Hang => std::future::pending().await,
-            }
-        }
-        if !std::mem::take(&mut self.is_first) {
-            tokio::time::sleep(self.pace.every).await;
-        }
-        let length = self.pace.chunk.clamp(1, self.rest.len());
-        Some(Ok(self.rest.split_to(length)))
-    }
+    let status = reply.status;
+    ticket.answer(Answer::Status(status));
+    reply::send(reply, ticket).unwrap_or_else(|(mistake, ticket)| finish(&ticket, Err(mistake)))
 }

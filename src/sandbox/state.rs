@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::fault::{Act, Fault, On};
-use super::journal::Journal;
+use super::journal::{Entry, Journal};
 use super::task::Task;
 use super::throttle::Throttle;
 
@@ -21,7 +21,7 @@ pub(super) struct State {
     pub(super) scripts: HashMap<String, VecDeque<Fault>>,
     throttles: HashMap<String, Throttle>,
     pub(super) held: HashMap<String, Vec<oneshot::Sender<()>>>,
-    pub(super) journal: Journal,
+    pub(super) journal: Journal<Entry>,
     pub(super) dice: StdRng,
 }
 

@@ -152,7 +152,7 @@ async fn refuses_as_the_documentation_says() {
 async fn lets_nobody_in_without_a_token() {
     let open = sandbox(Options::default()).await;
     let strict = sandbox(Options {
-        tokens: Some(vec!["right".to_owned()]),
+        tokens: Tokens::Only(vec!["right".to_owned()]),
         ..Options::default()
     })
     .await;

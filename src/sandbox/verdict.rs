@@ -71,6 +71,13 @@ impl Verdict {
         Verdict::error(401, "InvalidAuthenticationToken", message).with([challenge])
     }
 
+    /// The same with the claims that a new token has to be asked for with, in base64.
+    pub(super) fn challenged(message: &str, claims: &str) -> Verdict {
+        let challenge = format!("{CHALLENGE}, error=\"insufficient_claims\", claims=\"{claims}\"");
+        Verdict::error(401, "InvalidAuthenticationToken", message)
+            .with([(WWW_AUTHENTICATE.to_string(), challenge)])
+    }
+
     pub(super) fn with(mut self, headers: impl IntoIterator<Item = (String, String)>) -> Verdict {
         self.headers.extend(headers);
         self

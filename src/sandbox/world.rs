@@ -8,6 +8,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::Options;
+use super::entra::Entra;
 use super::fault::{Fault, On};
 use super::journal::{Answer, Entry};
 use super::operation::Operation;
@@ -18,10 +19,11 @@ use super::verdict::Verdict;
 /// What a list of tasks is, in the words of its metadata.
 const CONTEXT: &str = "https://graph.microsoft.com/beta/$metadata#security/incidentTasks";
 
-/// The options, and the state behind its lock.
+/// The options, Entra, and the state behind its lock.
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) options: Options,
+    pub(super) entra: Arc<Entra>,
     state: Mutex<State>,
     /// Marked as changed when a request arrives, when an action is started, and when a
     /// request is done with.
@@ -41,6 +43,7 @@ impl World {
         let state = Mutex::new(State::new(options.seed));
         World {
             options,
+            entra: Arc::new(Entra::new()),
             state,
             progress: watch::Sender::new(()),
         }
@@ -202,6 +205,7 @@ impl World {
 
     pub(super) fn reset(&self) {
         self.state().reset(self.options.seed);
+        self.entra.reset();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Log lines of calls: found by the trace id that the caller has.
 
-use incidentgate::sandbox::{Fault, Options};
+use incidentgate::sandbox::{Fault, Options, Tokens};
 use tonic::Code;
 
 use crate::support::{Gateway, RawCall, TRACE, TRACEPARENT, answer, request, within};
@@ -8,7 +8,7 @@ use crate::support::{Gateway, RawCall, TRACE, TRACEPARENT, answer, request, with
 #[tokio::test]
 async fn a_failed_call_is_one_line_with_its_trace_and_span() {
     let options = Options {
-        tokens: Some(vec!["another".to_owned()]),
+        tokens: Tokens::Only(vec!["another".to_owned()]),
         ..Options::default()
     };
     for (id, options, code, outcome, level) in [

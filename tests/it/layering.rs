@@ -88,11 +88,13 @@ const MAY_USE: [(&str, &[&str]); 19] = [
 ];
 
 /// Which modules may name a crate. `lib` includes the generated code.
-const OWNERS: [(&str, &[&str]); 5] = [
+const OWNERS: [(&str, &[&str]); 7] = [
     ("tonic", &["rpc", "server", "app", "cli", "lib"]),
     ("tonic_types", &["rpc", "server", "app", "cli"]),
     ("prost", &["rpc", "server", "app", "cli"]),
-    ("reqwest", &["graph"]),
+    ("reqwest", &["graph", "cli"]),
+    ("aws_lc_rs", &["sandbox"]),
+    ("webpki", &["sandbox"]),
     ("h2", &["graph", "sandbox"]),
 ];
 
