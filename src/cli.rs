@@ -5,6 +5,7 @@ mod check;
 mod execute;
 mod health;
 mod interrupt;
+mod mint;
 mod peer;
 mod report;
 mod sandbox;
@@ -44,6 +45,7 @@ enum Command {
     Serve(serve::Serve),
     Execute(execute::Execute),
     Sandbox(sandbox::RunSandbox),
+    Mint(mint::MintToken),
     Check(check::Check),
     Health(health::CheckHealth),
     #[command(subcommand)]
@@ -68,6 +70,7 @@ impl Cli {
             Command::Serve(command) => command.run(),
             Command::Execute(command) => in_runtime(command.run()),
             Command::Sandbox(command) => in_runtime(command.run()),
+            Command::Mint(command) => in_runtime(command.run()),
             Command::Check(command) => command.run(),
             Command::Health(command) => in_runtime(command.run()),
             Command::Audit(command) => in_runtime(command.run()),

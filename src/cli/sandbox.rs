@@ -9,11 +9,11 @@ use tokio::net::TcpListener;
 use super::{FAILURE, fail, interrupt::shutdown_on_signals, print};
 use crate::{
     config::form,
-    sandbox::{Dialect, Options, Sandbox},
+    sandbox::{Dialect, Options, Sandbox, Tokens},
 };
 
-/// Runs the simulator of Microsoft Graph until a signal. It forgets everything when
-/// it stops.
+/// Runs the simulator of Microsoft Graph and of Microsoft Entra ID until a signal. It
+/// forgets everything when it stops.
 #[derive(Debug, Args)]
 pub(super) struct RunSandbox {
     /// Address to listen on; it has no authentication, so keep it on loopback.
@@ -27,6 +27,9 @@ pub(super) struct RunSandbox {
     /// Which version of Microsoft's page the refusals are worded after.
     #[arg(long, value_enum, default_value_t = Wording::Draft)]
     dialect: Wording,
+    /// Which tokens the simulated Graph accepts.
+    #[arg(long, value_enum, default_value_t = Accepted::Any)]
+    tokens: Accepted,
     /// How long an action runs once it was started.
     #[arg(
         long,
@@ -38,6 +41,15 @@ pub(super) struct RunSandbox {
     /// What random faults are drawn from: the same seed gives the same faults.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+}
+
+/// Which bearer tokens Graph accepts.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Accepted {
+    /// Any; only one that the sandbox has issued has to be good.
+    Any,
+    /// Good ones that the sandbox has issued.
+    Issued,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -68,18 +80,27 @@ impl RunSandbox {
             },
             step: self.step,
             seed: self.seed,
-            ..Options::default()
+            tokens: match self.tokens {
+                Accepted::Any => Tokens::Any,
+                Accepted::Issued => Tokens::Issued,
+            },
+        };
+        let token = match options.tokens {
+            Tokens::Any | Tokens::Only(_) => "any, for example sandbox-token",
+            Tokens::Issued => "one that the Entra here has issued for https://graph.microsoft.com",
         };
         let sandbox = Sandbox::start(listener, options).await?;
+        let base = sandbox.authority();
         print(format_args!(
             "sandbox of Microsoft Graph at {}\n\
-             token: any, for example {}\n\
+             token: {token}\n\
              tasks: 213213 isolateDevice; 213214 text (unsupported); 213215 already in progress; 213216 will fail\n\
-             control and journal: http://{}/sandbox/tasks, http://{}/sandbox/journal",
+             Entra: authority {base}, tenant {}, client id {}, client secret {}\n\
+             control and journal: {base}/sandbox/tasks, {base}/sandbox/journal, {base}/sandbox/entra/journal",
             sandbox.graph_url(),
-            sandbox.token(),
-            sandbox.addr(),
-            sandbox.addr(),
+            sandbox.tenant(),
+            sandbox.client_id(),
+            sandbox.client_secret(),
         ));
         shutdown.graceful.cancelled().await;
         sandbox.shutdown().await;

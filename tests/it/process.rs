@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::Value;
 
 use crate::support::program::{Ended, Program, Server, Simulator, TempFile, run};
@@ -321,4 +322,72 @@ fn the_sandbox_ends_with_a_signal() {
     sandbox.output_line(|line| line.contains("213213 isolateDevice").then_some(()));
     sandbox.signal("INT");
     assert_ended(&sandbox.ended(), 0, &[]);
+}
+
+#[test]
+fn a_token_of_the_sandbox_is_minted_and_accepted_by_its_graph() {
+    let program = Program::start(&["sandbox", "--listen", "127.0.0.1:0", "--tokens", "issued"]);
+    let entra = program.output_line(|line| line.strip_prefix("Entra: ").map(str::to_owned));
+    let facts: Vec<_> = entra.split(", ").collect();
+    let base = facts[0].strip_prefix("authority ").unwrap();
+    let graph = format!("{base}/beta");
+    let mint = |arguments: &[&str]| run(&[&["mint", "--sandbox", base], arguments].concat());
+
+    let caller = mint(&["--user", "u", "--scope", "A", "--scope", "B", "--app", "a"]);
+    assert_ended(&caller, 0, &[]);
+    let client = facts[2].strip_prefix("client id ").unwrap();
+    let claims = claims(caller.stdout.trim());
+    for (claim, want) in [
+        ("aud", client),
+        ("azp", "a"),
+        ("oid", "u"),
+        ("scp", "A B"),
+        (
+            "iss",
+            &format!("{base}/{}/v2.0", facts[1].strip_prefix("tenant ").unwrap()),
+        ),
+    ] {
+        assert_eq!(claims[claim], want, "{claim}");
+    }
+
+    let gateway = Server::before_graph(&graph, &[]);
+    let resource = "https://graph.microsoft.com";
+    for (lifetime, code, text) in [
+        ("1h", 0, "STARTED: "),
+        ("-1m", 1, "Lifetime validation failed"),
+    ] {
+        let minted = mint(&[
+            "--audience",
+            resource,
+            "--role",
+            "R",
+            "--expires-in",
+            lifetime,
+        ]);
+        let token = TempFile::new("minted", &minted.stdout);
+        let ended = gateway.execute(&["213213", "--token-file", token.path()]);
+        assert_ended(&ended, code, &[text]);
+    }
+}
+
+#[test]
+fn minting_without_a_sandbox_says_so() {
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let ended = run(&["mint", "--sandbox", &format!("http://{nobody}")]);
+    assert_ended(&ended, 1, &["no sandbox answers at http://127.0.0.1:"]);
+    for wrong in [
+        &["mint", "--sandbox", "https://x"],
+        &["mint", "--expires-in", "1"],
+    ] {
+        assert_ended(&run(wrong), 64, &["expected"]);
+    }
+}
+
+/// What stands in a token, which nobody checks here.
+fn claims(token: &str) -> Value {
+    let claims = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap()
 }
