@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use axum::Router;
 use hyper::body::Incoming;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::service::service_fn;
@@ -47,6 +48,7 @@ pub(super) async fn accept(
     connections: TaskTracker,
 ) {
     let mut accepted = 0;
+    let control = control::router(&world);
     loop {
         let stream = tokio::select! {
             () = closing.cancelled() => return,
@@ -57,7 +59,7 @@ pub(super) async fn accept(
             continue;
         };
         accepted += 1;
-        let connection = run(stream, accepted, Arc::clone(&world));
+        let connection = run(stream, accepted, Arc::clone(&world), control.clone());
         let closing = closing.clone();
         connections.spawn(async move {
             tokio::select! {
@@ -111,7 +113,7 @@ impl Line {
     }
 }
 
-async fn run(stream: TcpStream, id: u64, world: Arc<World>) {
+async fn run(stream: TcpStream, id: u64, world: Arc<World>, control: Router) {
     let (cuts, mut cut) = mpsc::channel(1);
     let streams = Arc::new(Streams::default());
     let requests = AtomicU32::new(0);
@@ -119,7 +121,6 @@ async fn run(stream: TcpStream, id: u64, world: Arc<World>) {
     let stream = Arc::new(stream);
 
     let cut = {
-        let control = control::router(&world);
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let (world, control) = (Arc::clone(&world), control.clone());
             let number = requests.fetch_add(1, Ordering::Relaxed) + 1;

@@ -61,6 +61,7 @@ use aadsts::Refusal;
 use authority::Authority;
 use client::Clients;
 use form::Form;
+use jwt::Jwt;
 use signing::{Key, Keys};
 use standing::Revocations;
 use ticket::{Arrival, Ticket};
@@ -188,8 +189,8 @@ impl Entra {
         grant.mint.expires_in = expires_in.unwrap_or(grant.mint.expires_in);
         if grant.answers_challenge {
             let state = &mut *self.state();
-            let (user, app) = (grant.mint.user.as_deref(), grant.mint.app.as_str());
-            state.revocations.answered(user, app, state.issued);
+            let (oid, app) = (grant.mint.object_id(), grant.mint.app.as_str());
+            state.revocations.answered(&oid, app, state.issued);
         }
         let token = self.issue(&key, &grant.mint, authority);
         let mut answer = json!({
@@ -234,8 +235,12 @@ impl Entra {
 
     /// What there is to say about a token that somebody shows to Graph.
     pub(super) fn standing(&self, token: &[u8]) -> Standing {
+        let token = std::str::from_utf8(token).ok().and_then(Jwt::parse);
+        let Some(token) = token else {
+            return Standing::Foreign;
+        };
         let state = self.state();
-        standing::judge(token, &state.keys, &state.revocations, now())
+        standing::judge(&token, &state.keys, &state.revocations, now())
     }
 
     /// Back to the well-known application and the first key; numbers go on.

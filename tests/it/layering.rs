@@ -117,7 +117,7 @@ const OWNERS: [(&str, &[&str]); 10] = [
     ("reqwest", &["graph", "outbound", "cli"]),
     ("azure_core", &["credentials"]),
     ("azure_identity", &["credentials"]),
-    ("jsonwebtoken", &["callers", "credentials", "sandbox"]),
+    ("jsonwebtoken", &["callers", "credentials"]),
     ("aws_lc_rs", &["callers", "credentials", "sandbox"]),
     ("webpki", &["sandbox"]),
     ("h2", &["graph", "sandbox"]),

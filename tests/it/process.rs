@@ -353,7 +353,7 @@ fn a_token_of_the_sandbox_is_minted_and_accepted_by_its_graph() {
     let gateway = Server::before_graph(&graph, &[]);
     let resource = "https://graph.microsoft.com";
     for (lifetime, code, text) in [
-        ("1h", 0, "213213"),
+        ("1h", 0, "STARTED: "),
         ("-1m", 1, "Lifetime validation failed"),
     ] {
         let minted = mint(&[

@@ -146,7 +146,8 @@ async fn a_challenge_is_answered_by_asking_with_its_claims() {
     let old = asker.token(&[]).await;
     let revoke = Revoke {
         challenge: true,
-        ..Revoke::default()
+        user: Some(Mint::default().object_id()),
+        app: Some(CLIENT_ID.to_owned()),
     };
     asker.sandbox.revoke_tokens(revoke);
     let (status, message, challenge) = asker.graph(&old).await;

@@ -66,6 +66,19 @@ impl Mint {
         }
     }
 
+    /// `oid`: the user's, or else that of the application's service principal, which is
+    /// always the same and not the application's own id, which it is often taken for.
+    pub(super) fn object_id(&self) -> String {
+        self.user.clone().unwrap_or_else(|| {
+            let hash = digest(
+                &SHA256,
+                format!("service principal {}", self.app).as_bytes(),
+            );
+            let bytes = hash.as_ref().first_chunk().copied().unwrap_or_default();
+            Builder::from_random_bytes(bytes).into_uuid().to_string()
+        })
+    }
+
     pub(super) fn header(&self, key: &str) -> Map<String, Value> {
         let mut header = object(json!({"typ": "JWT", "alg": "RS256", "kid": key}));
         merge(&mut header, &self.header);
@@ -75,11 +88,10 @@ impl Mint {
     /// The claims of a token that is issued at `now`, in seconds since 1970, as the
     /// `number`th of its sandbox.
     pub(super) fn claims(&self, issuer: &str, now: i64, number: u64) -> Map<String, Value> {
-        let (oid, sub, kind) = if let Some(user) = &self.user {
-            (user.clone(), pairwise(user, &self.app), "user")
-        } else {
-            let id = object_id(&self.app);
-            (id.clone(), id, "app")
+        let oid = self.object_id();
+        let (sub, kind) = match &self.user {
+            Some(user) => (pairwise(user, &self.app), "user"),
+            None => (oid.clone(), "app"),
         };
         let mut claims = object(json!({
             "aud": self.audience,
@@ -124,14 +136,6 @@ pub(super) fn number(token: &Jwt<'_>) -> u64 {
 /// that a revocation can tell earlier from later within one second.
 fn unique_id(number: u64) -> String {
     encode([number.to_be_bytes(), rand::random()].concat())
-}
-
-/// The object id of an application's service principal: always the same for the same
-/// application, and not its own id, which it is often taken for.
-fn object_id(app: &str) -> String {
-    let hash = digest(&SHA256, format!("service principal {app}").as_bytes());
-    let bytes = hash.as_ref().first_chunk().copied().unwrap_or_default();
-    Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 
 /// A user's id in the eyes of one application.

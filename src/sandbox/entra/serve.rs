@@ -73,6 +73,8 @@ pub(in crate::sandbox) async fn serve(
     if !fault.delay.is_zero() {
         tokio::time::sleep(fault.delay).await;
     }
+    // A GOAWAY that has left it out promised that nobody answers.
+    line.begin().await;
     received.act(fault, &line).await
 }
 

@@ -24,7 +24,7 @@ const NOT_VALID: &str = "Access token validation failure.";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Revoke {
-    /// Only those of this user (`oid`).
+    /// Only those of this user, or of this application's service principal (`oid`).
     pub user: Option<String>,
     /// Only those that this application has asked for (`azp`).
     pub app: Option<String>,
@@ -89,9 +89,9 @@ impl Revocations {
     }
 
     /// A token is asked for with the claims of a challenge, after the token `last`.
-    pub(super) fn answered(&mut self, user: Option<&str>, app: &str, last: u64) {
+    pub(super) fn answered(&mut self, oid: &str, app: &str, last: u64) {
         for revocation in &mut self.0 {
-            if revocation.is_of(user, Some(app)) {
+            if revocation.is_of(Some(oid), Some(app)) {
                 revocation.last.get_or_insert(last);
             }
         }
@@ -109,13 +109,9 @@ pub(in crate::sandbox) enum Standing {
 }
 
 /// Judges a token at `now`, in seconds since 1970.
-pub(super) fn judge(token: &[u8], keys: &Keys, revocations: &Revocations, now: i64) -> Standing {
-    let token = std::str::from_utf8(token).ok().and_then(Jwt::parse);
-    let Some(token) = token else {
-        return Standing::Foreign;
-    };
+pub(super) fn judge(token: &Jwt<'_>, keys: &Keys, revocations: &Revocations, now: i64) -> Standing {
     let refused = |message| Standing::Refused(Verdict::unauthenticated(message));
-    match keys.signer(&token) {
+    match keys.signer(token) {
         Signer::Stranger => return Standing::Foreign,
         Signer::Forger | Signer::Retired => return refused(NOT_VALID),
         Signer::Current => {}
@@ -130,7 +126,7 @@ pub(super) fn judge(token: &[u8], keys: &Keys, revocations: &Revocations, now: i
     if token.time("nbf").is_some_and(|begin| begin > now) {
         return refused("Access token has expired or is not yet valid.");
     }
-    match revocations.0.iter().find(|known| known.refuses(&token)) {
+    match revocations.0.iter().find(|known| known.refuses(token)) {
         Some(revocation) => Standing::Refused(revocation.verdict()),
         None => Standing::Good,
     }
