@@ -1,11 +1,14 @@
 //! Everything put together: configuration in, a running server out.
 
+mod files;
+
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
 use tonic::{codec::CompressionEncoding, service::Routes};
 
+use self::files::Watched;
+pub use self::files::{PairFiles, ServerFiles, TlsFiles};
 use crate::{
     audit::{Audit, AuditOptions, Fsync, Medium, OnFailure},
     call::{Auditing, Calls, Resilience},
@@ -18,7 +21,9 @@ use crate::{
     },
     retry::{Budget, Policy, Reconciliation},
     rpc::{IncidentTasks, MAX_REQUEST_BYTES, PlaceLimits, status},
-    server::{self, DrainTimes, Drained, Front, Lifecycle, Limits, Shutdown, health::Health},
+    server::{
+        self, DrainTimes, Drained, Front, Lifecycle, Limits, Listener, Shutdown, health::Health,
+    },
     telemetry::{Metrics, Propagator},
     throttle::Gates,
 };
@@ -36,6 +41,7 @@ pub struct App {
     lifecycle: Lifecycle,
     times: DrainTimes,
     audit: Audit,
+    watched: Watched,
 }
 
 impl App {
@@ -46,11 +52,24 @@ impl App {
         propagator: Propagator,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
+        Self::build_with(&tls_files(config), config, credentials, propagator, metrics)
+    }
+
+    /// The same with other certificates than the configuration's.
+    pub fn build_with(
+        files: &TlsFiles,
+        config: &Config,
+        credentials: Credentials,
+        propagator: Propagator,
+        metrics: Metrics,
+    ) -> anyhow::Result<Self> {
         let lifecycle = Lifecycle::default();
         let audit = Audit::open(audit_options(config, metrics.clone())?)?;
         let gates = Gates::new(config.throttle.gate, metrics.clone());
         let health = Health::new(gates.closed_until(), lifecycle.closing().clone());
-        let graph = GraphClient::new(&graph_options(config)?, propagator.clone(), metrics.clone())?;
+        let options = graph_options_with(files, config)?;
+        let graph = GraphClient::new(&options, propagator.clone(), metrics.clone())?;
+        let watched = Watched::new(files, &graph, &options.tls, metrics.clone())?;
         let calls = Calls::new(
             graph,
             resilience(config, gates),
@@ -82,19 +101,31 @@ impl App {
                 timeout: config.drain.timeout,
             },
             audit,
+            watched,
         })
     }
 
     /// Serves on `listener` until `shutdown`, then drains.
-    pub async fn run(self, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<Drained> {
+    pub async fn run(
+        self,
+        listener: impl Into<Listener>,
+        shutdown: Shutdown,
+    ) -> anyhow::Result<Drained> {
         let Self {
             front,
             health,
             lifecycle,
             times,
             audit,
+            watched,
         } = self;
-        let serving = tokio::spawn(server::serve(listener, Arc::new(front), lifecycle.clone()));
+        let serving = tokio::spawn(server::serve(
+            listener.into(),
+            watched.tls(),
+            Arc::new(front),
+            lifecycle.clone(),
+        ));
+        let _watching = watched.keep();
         health.start_serving();
         let drained = lifecycle.drain(&health, times, shutdown).await;
         if !audit.flush(AUDIT_FLUSH).await {
@@ -127,24 +158,33 @@ fn routes(tasks: IncidentTasks, health: Health, reflection: bool) -> anyhow::Res
 
 /// How the configuration wants Graph to be reached.
 pub fn graph_options(config: &Config) -> anyhow::Result<GraphOptions> {
+    graph_options_with(&tls_files(config), config)
+}
+
+fn graph_options_with(files: &TlsFiles, config: &Config) -> anyhow::Result<GraphOptions> {
     let graph = &config.graph;
     let url = graph.url.as_ref().context("graph.url is not set")?;
-    let extra_roots = graph
-        .ca_file
-        .as_ref()
-        .map(|path| {
-            std::fs::read(path)
-                .with_context(|| format!("graph.ca_file {} cannot be read", path.display()))
-        })
-        .transpose()?;
     Ok(GraphOptions {
         url: url.as_str().to_owned(),
         connect_timeout: graph.connect_timeout,
         attempt_timeout: graph.attempt_timeout,
         pool_idle_timeout: graph.pool_idle_timeout,
-        extra_roots,
+        tls: files.graph()?,
         http2_prior_knowledge: graph.http2_prior_knowledge,
     })
+}
+
+/// Where the configuration says that certificates and keys are.
+pub fn tls_files(config: &Config) -> TlsFiles {
+    TlsFiles {
+        // HERE: `tls.certificate_file`, `tls.key_file` and `tls.client_ca_file`.
+        server: None,
+        graph_ca: config.graph.ca_file.clone(),
+        // HERE: `graph.client_certificate_file` and `graph.client_key_file`.
+        graph_client: None,
+        // HERE: `tls.reload_interval`.
+        reload_interval: Duration::from_secs(10),
+    }
 }
 
 fn resilience(config: &Config, gates: Gates) -> Resilience {

@@ -13,7 +13,7 @@ mod progress;
 mod record;
 mod work;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::Semaphore,
@@ -41,6 +41,7 @@ use crate::{
     deadline::Deadline,
     failure::Failure,
     graph::{Departed, GraphClient},
+    peer::PeerAddress,
     retry::{Budget, Policy},
     telemetry::Metrics,
     throttle::Gates,
@@ -84,7 +85,7 @@ pub struct Call {
     /// What Graph is shown.
     pub authorization: Authorization,
     /// The other end of the caller's connection.
-    pub peer: SocketAddr,
+    pub peer: PeerAddress,
     /// Until when the caller must be answered.
     pub deadline: Deadline,
     /// The server span.
@@ -191,7 +192,7 @@ mod tests {
         authorization::TokenOwner,
         command::{ClientRequestId, TaskId},
         failure::Kind,
-        graph::GraphOptions,
+        graph::{GraphOptions, GraphTls},
         retry::Reconciliation,
         telemetry::Propagator,
         throttle::Passage,
@@ -205,7 +206,7 @@ mod tests {
             connect_timeout: SECOND,
             attempt_timeout: SECOND,
             pool_idle_timeout: SECOND,
-            extra_roots: None,
+            tls: GraphTls::default(),
             http2_prior_knowledge: false,
         };
         Calls::new(
@@ -244,7 +245,7 @@ mod tests {
                 client_request_id: ClientRequestId::parse_or_new(String::new()).unwrap(),
             },
             authorization,
-            peer: SocketAddr::from(([127, 0, 0, 1], 4711)),
+            peer: PeerAddress::Unix,
             deadline: Deadline::new(Instant::now(), timeout),
             span: Span::none(),
             place: Place::new(Places::new(

@@ -43,12 +43,15 @@ pub mod credentials;
 pub mod deadline;
 pub mod failure;
 pub mod graph;
+pub mod peer;
+pub mod reload;
 pub mod retry;
 pub mod rpc;
 pub mod sandbox;
 pub mod server;
 pub mod telemetry;
 pub mod throttle;
+pub mod tls;
 
 /// The generated types of `proto/`.
 pub mod pb {

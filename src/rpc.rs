@@ -4,8 +4,6 @@ pub mod status;
 pub mod table;
 mod validate;
 
-use std::net::SocketAddr;
-
 use tonic::{Request, Response, Status};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -18,6 +16,7 @@ use crate::{
     graph::{ActionStatus, ProviderWarning},
     pb,
     pb::incident_task_service_server::IncidentTaskService,
+    peer::Peer,
     telemetry::{Outcome, names},
 };
 
@@ -41,7 +40,7 @@ pub struct CallContext {
     /// Until when the call must be answered.
     pub deadline: Deadline,
     /// The other end of the connection.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// The server span.
     pub span: Span,
     /// The call's place among those in flight, not taken yet.
@@ -94,7 +93,7 @@ impl IncidentTasks {
             let call = Call {
                 command,
                 authorization,
-                peer,
+                peer: peer.address,
                 deadline,
                 span,
                 place,

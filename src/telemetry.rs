@@ -39,7 +39,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
 pub use self::labels::{
-    AuditResult, ClientRequest, Outcome, Reconciled, ResendCause, Upstream, address_of_host,
+    AuditResult, ClientRequest, Outcome, Reconciled, Reloaded, ResendCause, Upstream,
+    address_of_host,
 };
 pub use self::log_options::{LogFormat, LogOptions};
 pub use self::metrics::{LevelGuard, Metrics};

@@ -1,7 +1,7 @@
 //! The work of one call: POST, look, POST again, until something is certain or
 //! nothing more may be done.
 
-use std::{future::pending, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{future::pending, pin::pin, sync::Arc, time::Duration};
 
 use opentelemetry::trace::TraceContextExt as _;
 use tokio::{
@@ -19,6 +19,7 @@ use crate::{
     deadline::Deadline,
     failure::{Failure, Kind, Outcome},
     graph::{Attempt, Departed, Departure, GraphClient, Look, Seen},
+    peer::PeerAddress,
     retry::{Budget, Course, Finding, Next, Policy, Reconciliation},
     telemetry::{Metrics, Reconciled, ResendCause},
     throttle::{Gates, Passage},
@@ -53,7 +54,7 @@ pub(super) struct Work {
     pub(super) tools: Arc<Tools>,
     pub(super) command: Command,
     pub(super) authorization: Authorization,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: PeerAddress,
     pub(super) deadline: Deadline,
     pub(super) span: Span,
     pub(super) progress: Progress,

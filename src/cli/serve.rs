@@ -18,7 +18,7 @@ use crate::{
     config::{AuditSink, Config, CredentialsMode, GraphUrl, LogFormat, OnAuditFailure},
     credentials::Credentials,
     sandbox::{self, Sandbox},
-    server::Drained,
+    server::{Drained, ListenAddress, Listener},
     telemetry::{self, LogOptions, Telemetry},
 };
 
@@ -100,9 +100,10 @@ async fn serve(mut config: Config, telemetry: &Telemetry) -> anyhow::Result<()> 
         telemetry.propagator(),
         telemetry.metrics(),
     )?;
-    let listener = TcpListener::bind(config.server.listen)
+    let address = ListenAddress::from(config.server.listen);
+    let listener = Listener::bind(&address)
         .await
-        .with_context(|| format!("cannot listen on {} (server.listen)", config.server.listen))?;
+        .with_context(|| format!("cannot listen on {address} (server.listen)"))?;
     announce(&config, &credentials, &listener, sandbox.as_ref())?;
     let Drained { cut_short } = app.run(listener, shutdown).await?;
     if let Some(sandbox) = sandbox {
@@ -130,11 +131,11 @@ async fn start_sandbox(config: &mut Config) -> anyhow::Result<Sandbox> {
 fn announce(
     config: &Config,
     credentials: &Credentials,
-    listener: &TcpListener,
+    listener: &Listener,
     sandbox: Option<&Sandbox>,
 ) -> anyhow::Result<()> {
     tracing::info!(
-        listen = %listener.local_addr()?,
+        listen = %listener.address()?,
         graph = config.graph.url.as_ref().map(GraphUrl::as_str),
         credentials = match credentials {
             Credentials::Passthrough => "passthrough (each caller's own bearer token)",
@@ -146,9 +147,10 @@ fn announce(
         "incidentgate serves",
     );
     if let Some(sandbox) = sandbox {
-        let endpoint = match listener.local_addr()? {
-            address if address == DEFAULT_PEER => String::new(),
-            address => format!(" --endpoint http://{address}"),
+        let endpoint = match listener.address()? {
+            ListenAddress::Tcp(address) if address == DEFAULT_PEER => String::new(),
+            ListenAddress::Tcp(address) => format!(" --endpoint http://{address}"),
+            address @ ListenAddress::Unix(_) => format!(" --endpoint {address}"),
         };
         tracing::info!(
             control = %format_args!("http://{}/sandbox", sandbox.addr()),

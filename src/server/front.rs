@@ -17,7 +17,7 @@ use super::{
     Limits, grpc_timeout,
     lifecycle::Lifecycle,
     method::Method,
-    observation::{Observation, Peer},
+    observation::{Caller, Observation},
     reply::{self, Held, ReplyBody},
     wire::OpenStream,
 };
@@ -73,7 +73,7 @@ impl Front {
     pub(super) async fn handle(
         &self,
         request: Request<Incoming>,
-        peer: Peer,
+        caller: Caller,
         stream: OpenStream,
     ) -> Response<ReplyBody> {
         let mut held = Held {
@@ -101,9 +101,9 @@ impl Front {
             return self.infrastructure(request, held).await;
         }
         let mut observation =
-            Observation::start(&request, method, &peer, &self.propagator, &self.metrics);
+            Observation::start(&request, method, &caller, &self.propagator, &self.metrics);
         let mut response = match self
-            .answer(request, method, &observation, &peer, &mut held)
+            .answer(request, method, &observation, &caller, &mut held)
             .await
         {
             Ok(response) => response,
@@ -132,7 +132,7 @@ impl Front {
         mut request: Request<Incoming>,
         method: Method,
         observation: &Observation,
-        peer: &Peer,
+        caller: &Caller,
         held: &mut Held,
     ) -> Result<Response<Body>, Failure> {
         held.call = Some(self.lifecycle.admit().ok_or_else(draining)?);
@@ -144,7 +144,7 @@ impl Front {
             let place = place.insert(Place::new(self.places.clone()));
             request.extensions_mut().insert(CallContext {
                 deadline,
-                peer: peer.socket(),
+                peer: caller.peer().clone(),
                 span: observation.span().clone(),
                 place: place.clone(),
             });

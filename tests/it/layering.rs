@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::support::source::{Source, crate_sources, read, rust_files};
 
 /// Which module may use which others; only the order of the rows is free.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("main", &["cli"]),
     ("lib", &[]),
     (
@@ -35,14 +35,28 @@ const MAY_USE: [(&str, &[&str]); 19] = [
             "credentials",
             "graph",
             "pb",
+            "reload",
             "retry",
             "rpc",
             "server",
             "telemetry",
             "throttle",
+            "tls",
         ],
     ),
-    ("server", &["deadline", "failure", "pb", "rpc", "telemetry"]),
+    (
+        "server",
+        &[
+            "deadline",
+            "failure",
+            "pb",
+            "peer",
+            "reload",
+            "rpc",
+            "telemetry",
+            "tls",
+        ],
+    ),
     (
         "rpc",
         &[
@@ -53,6 +67,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
             "failure",
             "graph",
             "pb",
+            "peer",
             "telemetry",
         ],
     ),
@@ -65,6 +80,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
             "deadline",
             "failure",
             "graph",
+            "peer",
             "retry",
             "telemetry",
             "throttle",
@@ -72,8 +88,17 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ),
     (
         "graph",
-        &["authorization", "command", "failure", "telemetry"],
+        &[
+            "authorization",
+            "command",
+            "failure",
+            "reload",
+            "telemetry",
+            "tls",
+        ],
     ),
+    ("tls", &["peer", "reload"]),
+    ("reload", &["telemetry"]),
     ("credentials", &["authorization", "failure"]),
     ("audit", &["authorization", "telemetry"]),
     ("retry", &["failure"]),
@@ -82,18 +107,21 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("config", &[]),
     ("sandbox", &[]),
     ("authorization", &[]),
+    ("peer", &[]),
     ("command", &[]),
     ("deadline", &[]),
     ("failure", &[]),
 ];
 
 /// Which modules may name a crate. `lib` includes the generated code.
-const OWNERS: [(&str, &[&str]); 5] = [
+const OWNERS: [(&str, &[&str]); 7] = [
     ("tonic", &["rpc", "server", "app", "cli", "lib"]),
     ("tonic_types", &["rpc", "server", "app", "cli"]),
     ("prost", &["rpc", "server", "app", "cli"]),
     ("reqwest", &["graph"]),
     ("h2", &["graph", "sandbox"]),
+    ("tokio_rustls", &["server", "tls"]),
+    ("x509_parser", &["peer"]),
 ];
 
 /// A file is one noun.
