@@ -105,10 +105,15 @@ impl App {
         })
     }
 
+    /// Whether the listener speaks TLS, and nothing else.
+    pub fn speaks_tls(&self) -> bool {
+        self.watched.tls().is_some()
+    }
+
     /// Serves on `listener` until `shutdown`, then drains.
     pub async fn run(
         self,
-        listener: impl Into<Listener>,
+        listener: impl Into<Listener> + Send,
         shutdown: Shutdown,
     ) -> anyhow::Result<Drained> {
         let Self {

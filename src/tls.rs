@@ -85,7 +85,7 @@ impl Pair {
             PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
             PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
             // PKCS #8: `certified` has refused what is none of the three.
-            _ => "PRIVATE KEY",
+            PrivateKeyDer::Pkcs8(_) | _ => "PRIVATE KEY",
         };
         let mut pem = block(label, key.secret_der());
         for certificate in certificates(&self.certificate)? {

@@ -104,7 +104,8 @@ async fn serve(mut config: Config, telemetry: &Telemetry) -> anyhow::Result<()> 
     let listener = Listener::bind(&address)
         .await
         .with_context(|| format!("cannot listen on {address} (server.listen)"))?;
-    announce(&config, &credentials, &listener, sandbox.as_ref())?;
+    let scheme = if app.speaks_tls() { "https" } else { "http" };
+    announce(&config, &credentials, &listener, scheme, sandbox.as_ref())?;
     let Drained { cut_short } = app.run(listener, shutdown).await?;
     if let Some(sandbox) = sandbox {
         sandbox.shutdown().await;
@@ -132,6 +133,7 @@ fn announce(
     config: &Config,
     credentials: &Credentials,
     listener: &Listener,
+    scheme: &str,
     sandbox: Option<&Sandbox>,
 ) -> anyhow::Result<()> {
     tracing::info!(
@@ -148,8 +150,10 @@ fn announce(
     );
     if let Some(sandbox) = sandbox {
         let endpoint = match listener.address()? {
-            ListenAddress::Tcp(address) if address == DEFAULT_PEER => String::new(),
-            ListenAddress::Tcp(address) => format!(" --endpoint http://{address}"),
+            ListenAddress::Tcp(address) if address == DEFAULT_PEER && scheme == "http" => {
+                String::new()
+            }
+            ListenAddress::Tcp(address) => format!(" --endpoint {scheme}://{address}"),
             address @ ListenAddress::Unix(_) => format!(" --endpoint {address}"),
         };
         tracing::info!(

@@ -52,8 +52,15 @@ pub(super) enum Socket {
     Unix(UnixStream),
 }
 
-/// Accepts connections until the lifecycle closes, each in a task of its own.
-pub async fn serve(listener: Listener, tls: Option<Tls>, front: Arc<Front>, lifecycle: Lifecycle) {
+/// Accepts connections until the lifecycle closes, each in a task of its own. With `tls`
+/// nothing but TLS is spoken, on either kind of listener.
+pub async fn serve(
+    listener: impl Into<Listener> + Send,
+    tls: Option<Tls>,
+    front: Arc<Front>,
+    lifecycle: Lifecycle,
+) {
+    let listener = listener.into();
     let slots = Arc::new(Semaphore::new(front.limits().max_connections));
     let connections = Connections::new(front, lifecycle.clone(), tls);
     let accept_all = async {

@@ -122,3 +122,89 @@ fn config(options: &TlsOptions) -> Result<ServerConfig, TlsError> {
     config.max_early_data_size = 0;
     Ok(config)
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType,
+        string::Ia5String,
+    };
+    use tokio::io::duplex;
+    use tokio_rustls::{
+        TlsConnector,
+        rustls::{
+            ClientConfig, RootCertStore,
+            pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName},
+        },
+    };
+
+    use super::*;
+    use crate::reload::Source;
+
+    const SPIFFE: &str = "spiffe://example.org/soar";
+
+    fn file(key: &'static str, text: &str) -> File {
+        File {
+            source: Source {
+                key,
+                path: key.into(),
+            },
+            bytes: text.as_bytes().into(),
+        }
+    }
+
+    fn authority() -> CertifiedIssuer<'static, KeyPair> {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_names_of_the_client_are_known_after_the_handshake() {
+        let authority = authority();
+        let issue = |names| {
+            let mut params = CertificateParams::default();
+            params.subject_alt_names = names;
+            let key = KeyPair::generate().unwrap();
+            (params.signed_by(&key, &authority).unwrap(), key)
+        };
+        let dns = |name: &str| SanType::DnsName(Ia5String::try_from(name).unwrap());
+        let uri = SanType::URI(Ia5String::try_from(SPIFFE).unwrap());
+        let (server, server_key) = issue(vec![dns("gate.test")]);
+        let (client, client_key) = issue(vec![uri, dns("soar.test")]);
+        let tls = Tls::new(&TlsOptions {
+            pair: Pair {
+                certificate: file("tls.certificate_file", &server.pem()),
+                key: file("tls.key_file", &server_key.serialize_pem()),
+            },
+            client_ca: Some(file("tls.client_ca_file", &authority.pem())),
+        })
+        .unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.der().clone()).unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(client_key.serialize_der()));
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let shown = builder
+            .clone()
+            .with_client_auth_cert(vec![client.der().clone()], key)
+            .unwrap();
+        let expected = (vec![SPIFFE.to_owned()], vec!["soar.test".to_owned()]);
+        for (config, expected) in [
+            (shown, Some(expected)),
+            (builder.with_no_client_auth(), None),
+        ] {
+            let (near, far) = duplex(64 * 1024);
+            let name = ServerName::try_from("gate.test").unwrap();
+            let connector = TlsConnector::from(Arc::new(config));
+            let (connected, accepted) =
+                tokio::join!(connector.connect(name, near), tls.accept(far));
+            connected.unwrap();
+            let (_, certificate) = accepted.unwrap();
+            let names = certificate.map(|shown| (shown.uris.clone(), shown.dns.clone()));
+            assert_eq!(names, expected);
+        }
+    }
+}

@@ -20,10 +20,12 @@ const MAY_USE: [(&str, &[&str]); 22] = [
             "failure",
             "graph",
             "pb",
+            "reload",
             "rpc",
             "sandbox",
             "server",
             "telemetry",
+            "tls",
         ],
     ),
     (

@@ -7,7 +7,7 @@ use std::{
 };
 
 use incidentgate::{
-    app::App,
+    app::{self, App, TlsFiles},
     authorization::{Authorization, TokenOwner},
     config::{Config, Flag, GraphUrl, Preset, Sources},
     credentials::Credentials,
@@ -17,7 +17,7 @@ use incidentgate::{
         incident_task_service_client::IncidentTaskServiceClient,
     },
     sandbox::{Options, Sandbox},
-    server::{Drained, Shutdown},
+    server::{Drained, Listener, Shutdown},
     telemetry::{self, LogFormat, LogOptions, Metrics, Propagator},
 };
 use opentelemetry::{metrics::MeterProvider as _, trace::TracerProvider as _};
@@ -48,6 +48,7 @@ pub(crate) struct GatewayBuilder {
     sandbox: Options,
     graph_url: Option<String>,
     log_filter: &'static str,
+    tls: Option<TlsFiles>,
 }
 
 /// A running gateway with everything that can be looked at from outside.
@@ -107,8 +108,25 @@ impl GatewayBuilder {
         self
     }
 
-    pub(crate) async fn start(mut self) -> Gateway {
-        let sandbox = Sandbox::start(listener().await, self.sandbox)
+    /// Other files with certificates than the configuration's.
+    pub(crate) fn with_tls(mut self, files: TlsFiles) -> Self {
+        self.tls = Some(files);
+        self
+    }
+
+    pub(crate) async fn start(self) -> Gateway {
+        let listener = free_port().await;
+        let addr = listener.local_addr().unwrap();
+        self.start_on(listener, addr).await
+    }
+
+    /// Listens elsewhere; `addr` is what the gateway is called by.
+    pub(crate) async fn start_on(
+        mut self,
+        listener: impl Into<Listener> + Send + 'static,
+        addr: SocketAddr,
+    ) -> Gateway {
+        let sandbox = Sandbox::start(free_port().await, self.sandbox)
             .await
             .unwrap();
         let url = self.graph_url.unwrap_or_else(|| sandbox.graph_url());
@@ -146,10 +164,10 @@ impl GatewayBuilder {
         );
         let guard = tracing::subscriber::set_default(subscriber);
 
-        let listener = listener().await;
-        let addr = listener.local_addr().unwrap();
         let shutdown = Shutdown::default();
-        let app = App::build(
+        let files = self.tls.unwrap_or_else(|| app::tls_files(&config));
+        let app = App::build_with(
+            &files,
             &config,
             self.credentials,
             Propagator::default(),
@@ -184,6 +202,7 @@ impl Gateway {
             sandbox: Options::default(),
             graph_url: None,
             log_filter: "debug",
+            tls: None,
         }
         .with("drain.delay", "0s")
         .with("audit.sink", "off")
@@ -210,8 +229,13 @@ impl Gateway {
             .unwrap()
     }
 
+    /// A client of any connection to a gateway.
+    pub(crate) fn client_of(channel: Channel) -> IncidentTaskServiceClient<Channel> {
+        IncidentTaskServiceClient::new(channel)
+    }
+
     pub(crate) async fn client(&self) -> IncidentTaskServiceClient<Channel> {
-        IncidentTaskServiceClient::new(self.channel().await)
+        Self::client_of(self.channel().await)
     }
 
     pub(crate) async fn health(&self) -> HealthClient<Channel> {
@@ -320,7 +344,7 @@ pub(crate) fn request(id: &str) -> Request<ExecuteResponseActionRequest> {
     request
 }
 
-async fn listener() -> TcpListener {
+async fn free_port() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
