@@ -13,7 +13,11 @@ use tokio::{
     net::TcpStream,
     time::Instant,
 };
-use tokio_rustls::{TlsConnector, client::TlsStream, rustls::pki_types::ServerName};
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{HandshakeKind, pki_types::ServerName},
+};
 use tonic::transport::Channel;
 
 use crate::support::{
@@ -114,6 +118,14 @@ async fn both_versions_are_spoken_and_http2_is_the_only_protocol() {
                 );
                 assert!(is_served(stream).await, "{versions:?} {offered:?}");
             }
+        }
+        // A session that is resumed would vouch for a certificate of some time ago.
+        let connector = authority.connector(&[h2], versions, None);
+        for _ in 0..2 {
+            let stream = shake_hands(gateway.addr, &connector).await.unwrap();
+            let kind = stream.get_ref().1.handshake_kind();
+            assert_eq!(kind, Some(HandshakeKind::Full), "{versions:?}");
+            assert!(is_served(stream).await);
         }
     }
     gateway.stop().await;
