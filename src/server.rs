@@ -35,7 +35,7 @@ use std::time::Duration;
 pub use front::Front;
 pub use grpc_timeout::parse as parse_grpc_timeout;
 pub use lifecycle::{DrainTimes, Drained, Lifecycle, Shutdown};
-pub use listener::{ListenAddress, Listener, serve};
+pub use listener::{ListenAddress, ListenError, Listener, serve};
 pub use method::Method;
 pub use tls::{Tls, TlsOptions};
 pub use unix::{BindError, UnixSocket};

@@ -119,7 +119,8 @@ impl Connections {
         match shaken {
             Ok((stream, certificate)) => {
                 peer.certificate = certificate;
-                self.serve(stream, peer, alarms).await;
+                // Boxed, so that a connection without TLS does not pay for its size.
+                Box::pin(self.serve(stream, peer, alarms)).await;
             }
             Err(error) => {
                 tracing::debug!(

@@ -18,7 +18,11 @@ use tokio::{
 };
 
 use super::{
-    connection::Connections, front::Front, lifecycle::Lifecycle, tls::Tls, unix::UnixSocket,
+    connection::Connections,
+    front::Front,
+    lifecycle::Lifecycle,
+    tls::Tls,
+    unix::{BindError, UnixSocket},
 };
 use crate::peer::PeerAddress;
 
@@ -43,6 +47,17 @@ pub enum ListenAddress {
     Tcp(SocketAddr),
     /// A socket's file.
     Unix(PathBuf),
+}
+
+/// Why nothing listens.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The port cannot be had.
+    #[error(transparent)]
+    Tcp(#[from] io::Error),
+    /// The socket cannot be had.
+    #[error(transparent)]
+    Unix(#[from] BindError),
 }
 
 /// An accepted connection's bytes.
@@ -96,7 +111,7 @@ pub async fn serve(
 
 impl Listener {
     /// Opens it. A port 0 becomes a free one.
-    pub async fn bind(address: &ListenAddress) -> anyhow::Result<Self> {
+    pub async fn bind(address: &ListenAddress) -> Result<Self, ListenError> {
         Ok(match address {
             ListenAddress::Tcp(address) => Self::Tcp(TcpListener::bind(address).await?),
             ListenAddress::Unix(path) => Self::Unix(UnixSocket::bind(path).await?),
