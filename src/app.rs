@@ -1,13 +1,14 @@
 //! Everything put together: configuration in, a running server out.
 
 mod credentials;
+mod files;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
 use tonic::{codec::CompressionEncoding, service::Routes};
 
+use self::files::Watched;
 use crate::{
     audit::{Audit, AuditOptions, Fsync, Medium, OnFailure},
     call::{Auditing, Calls, Resilience},
@@ -20,7 +21,9 @@ use crate::{
     },
     retry::{Budget, Policy, Reconciliation},
     rpc::{IncidentTasks, MAX_REQUEST_BYTES, PlaceLimits, status},
-    server::{self, DrainTimes, Drained, Front, Lifecycle, Limits, Shutdown, health::Health},
+    server::{
+        self, DrainTimes, Drained, Front, Lifecycle, Limits, Listener, Shutdown, health::Health,
+    },
     telemetry::{Metrics, Propagator},
     throttle::Gates,
 };
@@ -41,6 +44,7 @@ pub struct App {
     times: DrainTimes,
     audit: Audit,
     credentials: Credentials,
+    watched: Watched,
 }
 
 impl App {
@@ -55,7 +59,9 @@ impl App {
         let audit = Audit::open(audit_options(config, metrics.clone())?)?;
         let gates = Gates::new(config.throttle.gate, metrics.clone());
         let health = Health::new(gates.closed_until(), lifecycle.closing().clone());
-        let graph = GraphClient::new(&graph_options(config)?, propagator.clone(), metrics.clone())?;
+        let options = graph_options(config)?;
+        let graph = GraphClient::new(&options, propagator.clone(), metrics.clone())?;
+        let watched = Watched::new(&config.tls, &graph, &options.tls, metrics.clone())?;
         let calls = Calls::new(
             graph,
             resilience(config, gates),
@@ -88,11 +94,21 @@ impl App {
             },
             audit,
             credentials,
+            watched,
         })
     }
 
+    /// Whether the listener speaks TLS, and nothing else.
+    pub fn speaks_tls(&self) -> bool {
+        self.watched.tls().is_some()
+    }
+
     /// Serves on `listener` until `shutdown`, then drains.
-    pub async fn run(self, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<Drained> {
+    pub async fn run(
+        self,
+        listener: impl Into<Listener> + Send,
+        shutdown: Shutdown,
+    ) -> anyhow::Result<Drained> {
         let Self {
             front,
             health,
@@ -100,9 +116,16 @@ impl App {
             times,
             audit,
             credentials,
+            watched,
         } = self;
         tokio::spawn(async move { credentials.warm_up().await });
-        let serving = tokio::spawn(server::serve(listener, Arc::new(front), lifecycle.clone()));
+        let serving = tokio::spawn(server::serve(
+            listener.into(),
+            watched.tls(),
+            Arc::new(front),
+            lifecycle.clone(),
+        ));
+        let _watching = watched.keep();
         health.start_serving();
         let drained = lifecycle.drain(&health, times, shutdown).await;
         if !audit.flush(AUDIT_FLUSH).await {
@@ -145,13 +168,12 @@ fn bundle(key: &str, path: Option<&Path>) -> anyhow::Result<Option<Vec<u8>>> {
 pub fn graph_options(config: &Config) -> anyhow::Result<GraphOptions> {
     let graph = &config.graph;
     let url = graph.url.as_ref().context("graph.url is not set")?;
-    let extra_roots = bundle("graph.ca_file", graph.ca_file.as_deref())?;
     Ok(GraphOptions {
         url: url.as_str().to_owned(),
         connect_timeout: graph.connect_timeout,
         attempt_timeout: graph.attempt_timeout,
         pool_idle_timeout: graph.pool_idle_timeout,
-        extra_roots,
+        tls: files::read_graph(graph)?,
         http2_prior_knowledge: graph.http2_prior_knowledge,
     })
 }

@@ -15,7 +15,7 @@ mod record;
 mod trail;
 mod work;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::Semaphore,
@@ -45,6 +45,7 @@ use crate::{
     deadline::Deadline,
     failure::Failure,
     graph::{Departed, GraphClient},
+    peer::PeerAddress,
     retry::{Budget, Policy},
     telemetry::Metrics,
     throttle::Gates,
@@ -90,7 +91,7 @@ pub struct Call {
     /// Who calls.
     pub caller: Caller,
     /// The other end of the caller's connection.
-    pub peer: SocketAddr,
+    pub peer: PeerAddress,
     /// Until when the caller must be answered.
     pub deadline: Deadline,
     /// The server span.
@@ -199,7 +200,7 @@ mod tests {
         authorization::{Authorization, TokenOwner},
         command::{ClientRequestId, TaskId},
         failure::Kind,
-        graph::GraphOptions,
+        graph::{GraphOptions, GraphTls},
         retry::Reconciliation,
         telemetry::Propagator,
         throttle::Passage,
@@ -213,7 +214,7 @@ mod tests {
             connect_timeout: SECOND,
             attempt_timeout: SECOND,
             pool_idle_timeout: SECOND,
-            extra_roots: None,
+            tls: GraphTls::default(),
             http2_prior_knowledge: false,
         };
         Calls::new(
@@ -253,7 +254,7 @@ mod tests {
             },
             credential: Credential::Given(authorization),
             caller: Caller::anonymous(),
-            peer: SocketAddr::from(([127, 0, 0, 1], 4711)),
+            peer: PeerAddress::Unix,
             deadline: Deadline::new(Instant::now(), timeout),
             span: Span::none(),
             place: Place::new(Places::new(

@@ -16,7 +16,6 @@ mod environment;
 mod file;
 pub(crate) mod form;
 mod given;
-mod listen_address;
 mod mistake;
 mod origin;
 mod reference;
@@ -34,7 +33,6 @@ pub use self::{
         ReconciliationMode,
     },
     effective::{Effective, Entry},
-    listen_address::ListenAddress,
     mistake::{Mistake, Mistakes},
     origin::Origin,
     reference::reference,

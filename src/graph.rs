@@ -9,6 +9,7 @@ mod body;
 mod challenge;
 pub mod classify;
 mod client;
+mod clients;
 mod departure;
 mod echo;
 mod error_body;
@@ -32,7 +33,8 @@ use crate::{
     telemetry::{Outcome, names},
 };
 
-pub use client::{Attempt, BuildError, GraphClient, GraphOptions, Look};
+pub use client::{Attempt, GraphClient, GraphOptions, Look};
+pub use clients::{BuildError, GraphTls};
 pub use departure::{Departed, Departure};
 pub use echo::{
     remove_from_headers as remove_token_from_headers, removed_from_body as remove_token_from_body,

@@ -9,7 +9,7 @@
 //!
 //! | step | where | what |
 //! |---|---|---|
-//! | 1 | [`server`] `listener`, `connection` | a connection is accepted and lives within its limits |
+//! | 1 | [`server`] `listener`, `connection` | a connection is accepted, shakes hands, and lives within its limits |
 //! | 2 | [`server`] `front`, `observation` | is it gRPC? span and metrics begin; draining? |
 //! | 3 | [`server`] `grpc_timeout`, [`deadline`] | until when it must be answered |
 //! | 4 | [`credentials`] | as whom Graph is called |
@@ -23,6 +23,9 @@
 //! | 12 | [`server`] `reply` | an unknown outcome is encoded so that no mesh replays it |
 //!
 //! Before a POST leaves, and when its outcome is known, [`audit`] records it.
+//!
+//! Whom a connection belongs to is a [`peer`]. Certificates and keys come from files
+//! ([`tls`]), which are read again when they change ([`reload`]).
 //!
 //! Around it: [`config`] is validated before a port is opened, [`app`] builds
 //! everything, [`cli`] has the commands, [`telemetry`] the names, spans, metrics and
@@ -44,7 +47,10 @@ pub mod credentials;
 pub mod deadline;
 pub mod failure;
 pub mod graph;
+pub mod listen_address;
 pub mod outbound;
+pub mod peer;
+pub mod reload;
 pub mod renewable;
 pub mod retry;
 pub mod rpc;
@@ -53,6 +59,7 @@ pub mod secret;
 pub mod server;
 pub mod telemetry;
 pub mod throttle;
+pub mod tls;
 
 /// The generated types of `proto/`.
 pub mod pb {

@@ -4,8 +4,6 @@ pub mod status;
 pub mod table;
 mod validate;
 
-use std::net::SocketAddr;
-
 use tonic::{Request, Response, Status};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -19,6 +17,7 @@ use crate::{
     graph::{ActionStatus, ProviderWarning},
     pb,
     pb::incident_task_service_server::IncidentTaskService,
+    peer::Peer,
     telemetry::{Outcome, names},
 };
 
@@ -42,7 +41,7 @@ pub struct CallContext {
     /// Until when the call must be answered.
     pub deadline: Deadline,
     /// The other end of the connection.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// Who calls, as far as it is proven.
     pub caller: Caller,
     /// The server span.
@@ -99,7 +98,7 @@ impl IncidentTasks {
                 command,
                 credential,
                 caller,
-                peer,
+                peer: peer.address,
                 deadline,
                 span,
                 place,

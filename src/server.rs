@@ -7,6 +7,8 @@
 //! | file | does |
 //! |---|---|
 //! | `listener` | accepts connections, within a cap |
+//! | `unix` | a unix socket's file |
+//! | `tls` | the TLS handshake, and the certificate that it shows |
 //! | `connection` | one connection's life: handshake, age, idleness, GOAWAY |
 //! | `front` | what happens to a request before and after its service |
 //! | `grpc_timeout` | the caller's deadline |
@@ -24,6 +26,8 @@ mod listener;
 mod method;
 mod observation;
 mod reply;
+mod tls;
+mod unix;
 mod wire;
 
 use std::time::Duration;
@@ -31,8 +35,10 @@ use std::time::Duration;
 pub use front::Front;
 pub use grpc_timeout::parse as parse_grpc_timeout;
 pub use lifecycle::{DrainTimes, Drained, Lifecycle, Shutdown};
-pub use listener::serve;
+pub use listener::{ListenError, Listener, serve};
 pub use method::Method;
+pub use tls::{Tls, TlsOptions};
+pub use unix::{BindError, UnixSocket};
 
 use crate::rpc::PlaceLimits;
 
@@ -47,7 +53,7 @@ pub struct Limits {
     pub max_header_list_size: u32,
     /// Action calls at a time on all connections together, and those that wait.
     pub places: PlaceLimits,
-    /// From accept to the end of the HTTP/2 handshake.
+    /// From accept to the end of the HTTP/2 handshake, the TLS handshake included.
     pub handshake_timeout: Duration,
     /// A connection without calls for this long is closed.
     pub idle_timeout: Duration,

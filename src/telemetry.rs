@@ -39,7 +39,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
 pub use self::labels::{
-    AuditResult, ClientRequest, FetchOf, Outcome, Reconciled, ResendCause, Upstream,
+    AuditResult, ClientRequest, FetchOf, Outcome, Reconciled, Reloaded, ResendCause, Upstream,
     address_of_host,
 };
 pub use self::log_options::{LogFormat, LogOptions};

@@ -1,7 +1,7 @@
 //! The work of one call: POST, look, POST again, until something is certain or
 //! nothing more may be done.
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use opentelemetry::trace::TraceContextExt as _;
 use tokio::{
@@ -28,6 +28,7 @@ use crate::{
     deadline::Deadline,
     failure::{Failure, Kind, Outcome},
     graph::{Attempt, Departed, GraphClient},
+    peer::PeerAddress,
     retry::{Budget, Course, Finding, Next, Policy},
     telemetry::Metrics,
     throttle::{Gates, Passage},
@@ -55,7 +56,7 @@ pub(super) struct Work {
     pub(super) command: Command,
     pub(super) credential: Credential,
     pub(super) caller: Proven,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: PeerAddress,
     pub(super) deadline: Deadline,
     pub(super) span: Span,
     pub(super) progress: Progress,

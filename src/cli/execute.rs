@@ -53,6 +53,10 @@ impl Execute {
             Ok(authorization) => authorization,
             Err(error) => return fail(USAGE, &error),
         };
+        let gateway = match self.peer.open() {
+            Ok(gateway) => gateway,
+            Err(error) => return fail(USAGE, &error),
+        };
         let message = ExecuteResponseActionRequest {
             incident_task_id: self.id,
             client_request_id: self.client_request_id,
@@ -66,7 +70,7 @@ impl Execute {
                 .execute_response_action(request)
                 .await
         };
-        let report = match self.peer.call(message, call).await {
+        let report = match gateway.call(message, call).await {
             Ok(response) => Report::started(response),
             Err(NoAnswer::Failed(status)) => Report::failed(&status),
             Err(NoAnswer::Unreachable(error)) => Report::unreachable(&error),

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{
-    FAILURE, fail,
-    peer::{NoAnswer, Peer, message_of},
+    FAILURE, USAGE, fail,
+    peer::{Gateway, NoAnswer, Peer, message_of},
     print,
 };
 use crate::{
@@ -33,7 +33,11 @@ pub(super) struct CheckHealth {
 
 impl CheckHealth {
     pub(super) async fn run(self) -> ExitCode {
-        match self.check().await {
+        let gateway = match self.peer.open() {
+            Ok(gateway) => gateway,
+            Err(error) => return fail(USAGE, &error),
+        };
+        match check(&gateway, self.service).await {
             Ok(ServingStatus::Serving) => {
                 print(ServingStatus::Serving.as_str_name());
                 ExitCode::SUCCESS
@@ -45,18 +49,16 @@ impl CheckHealth {
             Err(error) => fail(FAILURE, &error),
         }
     }
+}
 
-    async fn check(self) -> anyhow::Result<ServingStatus> {
-        let message = HealthCheckRequest {
-            service: self.service,
-        };
-        let call = async |channel, request| HealthClient::new(channel).check(request).await;
-        match self.peer.call(message, call).await {
-            Ok(answer) => Ok(answer.status()),
-            Err(NoAnswer::Unreachable(error)) => Err(error),
-            Err(NoAnswer::Failed(status)) => {
-                anyhow::bail!("{}: {}", code_name(status.code()), message_of(&status))
-            }
+async fn check(gateway: &Gateway, service: String) -> anyhow::Result<ServingStatus> {
+    let message = HealthCheckRequest { service };
+    let call = async |channel, request| HealthClient::new(channel).check(request).await;
+    match gateway.call(message, call).await {
+        Ok(answer) => Ok(answer.status()),
+        Err(NoAnswer::Unreachable(error)) => Err(error),
+        Err(NoAnswer::Failed(status)) => {
+            anyhow::bail!("{}: {}", code_name(status.code()), message_of(&status))
         }
     }
 }

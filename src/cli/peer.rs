@@ -1,6 +1,6 @@
 //! The gateway as the client commands reach it.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{error::Error, fmt, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -8,22 +8,29 @@ use http::Uri;
 use tokio::time::Instant;
 use tonic::{
     Request, Response, Status,
-    transport::{Channel, ClientTlsConfig, Endpoint},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
-use crate::config::form;
+use crate::{
+    config::form,
+    reload::Source,
+    tls::{Pair, certificates},
+};
 
-/// Which gateway.
+const USER_AGENT: &str = concat!("incidentgate-cli/", env!("CARGO_PKG_VERSION"));
+const EXPECTED: &str = "expected `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`";
+
+/// Which gateway, and how it is reached.
 #[derive(Debug, Args)]
 pub(super) struct Peer {
-    /// The gateway, as `http://HOST:PORT` or `https://HOST:PORT`.
+    /// The gateway, as `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`.
     #[arg(
         long,
         value_name = "URL",
         default_value = "http://127.0.0.1:50051",
         value_parser = parse_endpoint
     )]
-    endpoint: Uri,
+    endpoint: Origin,
     /// The most time until the answer, as in `10s` or `500ms`.
     #[arg(
         long,
@@ -31,6 +38,32 @@ pub(super) struct Peer {
         default_value = "10s",
         value_parser = |text: &str| form::duration(form::MS, form::HOUR).demand(text)
     )]
+    timeout: Duration,
+    /// Certificates in PEM that are trusted in place of the system's; for `https`.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// The certificate in PEM that the gateway is shown, with those that it was issued by;
+    /// for `https`.
+    #[arg(long, value_name = "FILE", requires = "key_file")]
+    certificate_file: Option<PathBuf>,
+    /// The private key of that certificate, in PEM and not encrypted.
+    #[arg(long, value_name = "FILE", requires = "certificate_file")]
+    key_file: Option<PathBuf>,
+}
+
+/// What `--endpoint` takes.
+#[derive(Debug, Clone)]
+enum Origin {
+    Http(Uri),
+    /// `unix:` and an absolute path.
+    Unix(String),
+}
+
+/// A gateway that can be called: whatever is wrong with the arguments has been found.
+#[derive(Debug)]
+pub(super) struct Gateway {
+    endpoint: Endpoint,
+    origin: Origin,
     timeout: Duration,
 }
 
@@ -43,7 +76,59 @@ pub(super) enum NoAnswer {
     Failed(Status),
 }
 
+// === impl Peer ===
+
 impl Peer {
+    /// Reads the files; connects to nothing yet.
+    pub(super) fn open(self) -> anyhow::Result<Gateway> {
+        let mut endpoint = match &self.endpoint {
+            Origin::Http(uri) => Endpoint::from(uri.clone()),
+            Origin::Unix(path) => Endpoint::from_shared(path.clone())?,
+        }
+        .user_agent(USER_AGENT)?;
+        if self.endpoint.is_https() {
+            endpoint = endpoint.tls_config(self.tls()?)?;
+        } else {
+            anyhow::ensure!(
+                self.ca_file.is_none() && self.certificate_file.is_none(),
+                "--ca-file, --certificate-file and --key-file need an --endpoint with https"
+            );
+        }
+        Ok(Gateway {
+            endpoint,
+            origin: self.endpoint,
+            timeout: self.timeout,
+        })
+    }
+
+    fn tls(&self) -> anyhow::Result<ClientTlsConfig> {
+        let read = |key, path: &PathBuf| {
+            let path = path.clone();
+            Source { key, path }.read()
+        };
+        let mut tls = ClientTlsConfig::new();
+        if let Some(path) = &self.ca_file {
+            let file = read("--ca-file", path)?;
+            certificates(&file)?;
+            tls = tls.ca_certificate(Certificate::from_pem(file.bytes));
+        } else {
+            tls = tls.with_native_roots();
+        }
+        if let (Some(certificate), Some(key)) = (&self.certificate_file, &self.key_file) {
+            let pair = Pair {
+                certificate: read("--certificate-file", certificate)?,
+                key: read("--key-file", key)?,
+            };
+            pair.certified()?;
+            tls = tls.identity(Identity::from_pem(pair.certificate.bytes, pair.key.bytes));
+        }
+        Ok(tls)
+    }
+}
+
+// === impl Gateway ===
+
+impl Gateway {
     /// Connects and makes one call, within the time of `--timeout` for both.
     pub(super) async fn call<M, T>(
         &self,
@@ -57,7 +142,7 @@ impl Peer {
             Err(_) => Err(anyhow::anyhow!("no connection within {}", self.limit())),
         };
         let channel = connected
-            .with_context(|| format!("cannot reach the gateway at {}", self.origin()))
+            .with_context(|| format!("cannot reach the gateway at {}", self.origin))
             .map_err(NoAnswer::Unreachable)?;
         let mut request = Request::new(message);
         request.set_timeout(end.saturating_duration_since(Instant::now()));
@@ -74,12 +159,7 @@ impl Peer {
     }
 
     async fn connect(&self) -> anyhow::Result<Channel> {
-        let mut endpoint = Endpoint::from(self.endpoint.clone())
-            .user_agent(concat!("incidentgate-cli/", env!("CARGO_PKG_VERSION")))?;
-        if self.endpoint.scheme_str() == Some("https") {
-            endpoint = endpoint.tls_config(ClientTlsConfig::new().with_native_roots())?;
-        }
-        endpoint
+        self.endpoint
             .connect()
             .await
             .map_err(|error| anyhow::Error::msg(causes(&error)))
@@ -88,20 +168,40 @@ impl Peer {
     fn limit(&self) -> impl fmt::Display {
         humantime::format_duration(self.timeout)
     }
+}
 
-    fn origin(&self) -> String {
-        let (scheme, authority) = (self.endpoint.scheme_str(), self.endpoint.authority());
-        format!(
-            "{}://{}",
-            scheme.unwrap_or_default(),
-            authority.map_or("", http::uri::Authority::as_str)
-        )
+// === impl Origin ===
+
+impl Origin {
+    fn is_https(&self) -> bool {
+        matches!(self, Self::Http(uri) if uri.scheme_str() == Some("https"))
     }
 }
 
-/// Takes a scheme, a host and perhaps a port. What a call would silently leave out, such
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(uri) => {
+                let (scheme, authority) = (uri.scheme_str(), uri.authority());
+                let authority = authority.map_or("", http::uri::Authority::as_str);
+                write!(f, "{}://{authority}", scheme.unwrap_or_default())
+            }
+            Self::Unix(path) => f.write_str(path),
+        }
+    }
+}
+
+/// Takes a scheme, a host and perhaps a port, or an absolute path of a socket. What a call would silently leave out, such
 /// as a path or a port above 65535, is refused.
-fn parse_endpoint(text: &str) -> Result<Uri, String> {
+fn parse_endpoint(text: &str) -> Result<Origin, String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        // gRPC's naming has both `unix:/path` and `unix:///path`.
+        let path = path.strip_prefix("//").unwrap_or(path);
+        return match path.strip_prefix('/') {
+            Some(rest) if !rest.is_empty() => Ok(Origin::Unix(format!("unix:{path}"))),
+            _ => Err(EXPECTED.to_owned()),
+        };
+    }
     let is_origin = |uri: &Uri| {
         let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
         let is_host = uri.authority().is_some_and(|authority| {
@@ -116,7 +216,8 @@ fn parse_endpoint(text: &str) -> Result<Uri, String> {
     text.parse()
         .ok()
         .filter(is_origin)
-        .ok_or_else(|| "expected `http://HOST:PORT` or `https://HOST:PORT`".to_owned())
+        .map(Origin::Http)
+        .ok_or_else(|| EXPECTED.to_owned())
 }
 
 /// What a status says. tonic's own say no more than "transport error"; what happened is

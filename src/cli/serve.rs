@@ -15,13 +15,14 @@ use super::{FAILURE, USAGE, fail, interrupt::shutdown_on_signals, settings::Sett
 use crate::{
     app::{self, App},
     config::{
-        AuditSink, BaseUrl, ClientAuthentication, Config, CredentialsMode, ListenAddress,
-        LogFormat, OnAuditFailure,
+        AuditSink, BaseUrl, ClientAuthentication, Config, CredentialsMode, LogFormat,
+        OnAuditFailure,
     },
     credentials::Credentials,
+    listen_address::ListenAddress,
     sandbox::{self, Sandbox, Tokens},
     secret::Secret,
-    server::Drained,
+    server::{Drained, Listener},
     telemetry::{self, LogOptions, Telemetry},
 };
 
@@ -97,13 +98,12 @@ async fn serve(mut config: Config, telemetry: &Telemetry) -> anyhow::Result<()> 
         telemetry.propagator(),
         telemetry.metrics(),
     )?;
-    let ListenAddress::Tcp(address) = config.server.listen else {
-        anyhow::bail!("unix sockets come with the listener's own branch");
-    };
-    let listener = TcpListener::bind(address)
+    let address = config.server.listen.clone();
+    let listener = Listener::bind(&address)
         .await
-        .with_context(|| format!("cannot listen on {} (server.listen)", config.server.listen))?;
-    announce(&config, &credentials, &listener, sandbox.as_ref())?;
+        .with_context(|| format!("cannot listen on {address} (server.listen)"))?;
+    let scheme = if app.speaks_tls() { "https" } else { "http" };
+    announce(&config, &credentials, &listener, scheme, sandbox.as_ref())?;
     let Drained { cut_short } = app.run(listener, shutdown).await?;
     if let Some(sandbox) = sandbox {
         sandbox.shutdown().await;
@@ -152,11 +152,12 @@ async fn start_sandbox(config: &mut Config) -> anyhow::Result<Sandbox> {
 fn announce(
     config: &Config,
     credentials: &Credentials,
-    listener: &TcpListener,
+    listener: &Listener,
+    scheme: &str,
     sandbox: Option<&Sandbox>,
 ) -> anyhow::Result<()> {
     tracing::info!(
-        listen = %listener.local_addr()?,
+        listen = %listener.address()?,
         graph = config.graph.url.as_ref().map(BaseUrl::as_str),
         credentials = match credentials {
             Credentials::Passthrough => "passthrough (each caller's own bearer token)",
@@ -169,9 +170,12 @@ fn announce(
         "incidentgate serves",
     );
     if let Some(sandbox) = sandbox {
-        let endpoint = match listener.local_addr()? {
-            address if address == DEFAULT_PEER => String::new(),
-            address => format!(" --endpoint http://{address}"),
+        let endpoint = match listener.address()? {
+            ListenAddress::Tcp(address) if address == DEFAULT_PEER && scheme == "http" => {
+                String::new()
+            }
+            ListenAddress::Tcp(address) => format!(" --endpoint {scheme}://{address}"),
+            address @ ListenAddress::Unix(_) => format!(" --endpoint {address}"),
         };
         tracing::info!(
             control = %format_args!("http://{}/sandbox", sandbox.addr()),

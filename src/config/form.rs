@@ -4,8 +4,8 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use tracing_subscriber::filter::Targets;
 
-use super::{base_url::BaseUrl, listen_address::ListenAddress};
-use crate::{caller::Pattern, secret::Secret};
+use super::base_url::BaseUrl;
+use crate::{caller::Pattern, listen_address::ListenAddress, secret::Secret};
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);

@@ -15,9 +15,8 @@ use super::{
         listen_address, log_filter, loopback_address, optional, path, secret, tenant, whole,
     },
     given::Given,
-    listen_address::ListenAddress,
 };
-use crate::{caller::Pattern, secret::Secret};
+use crate::{caller::Pattern, listen_address::ListenAddress, secret::Secret};
 
 /// What is known of a key besides its type.
 #[derive(Debug)]

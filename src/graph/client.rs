@@ -2,13 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use reqwest::{Certificate, Client, Request, Url, redirect, retry};
+use arc_swap::ArcSwap;
+use reqwest::{Request, Response, Url};
 use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
 use super::{
     Accepted, Seen,
     classify::classify,
+    clients::{BuildError, Clients, GraphTls},
     departure::Departure,
     exchange::Exchange,
     request,
@@ -22,12 +24,6 @@ use crate::{
     telemetry::{Metrics, Propagator},
 };
 
-const USER_AGENT: &str = concat!("incidentgate/", env!("CARGO_PKG_VERSION"));
-/// A dead connection is found by HTTP/2 pings within half a minute, idle or not, and
-/// not by a call that would end without knowing its outcome.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How to reach Graph.
 #[derive(Debug, Clone)]
 pub struct GraphOptions {
@@ -40,8 +36,8 @@ pub struct GraphOptions {
     pub attempt_timeout: Duration,
     /// How long an unused connection is kept.
     pub pool_idle_timeout: Duration,
-    /// Certificates in PEM that are trusted beside the system's.
-    pub extra_roots: Option<Vec<u8>>,
+    /// Whom Graph is believed to be, and as whom the gateway comes.
+    pub tls: GraphTls,
     /// HTTP/2 without TLS, for an upstream on loopback.
     pub http2_prior_knowledge: bool,
 }
@@ -52,12 +48,9 @@ pub struct GraphClient(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    http: Client,
-    /// Keeps no connection, so that each request makes one of its own.
-    unpooled: Client,
-    /// For looks: where POSTs and their connections are in trouble, these are not, and
-    /// what becomes of a look harms no POST.
-    looks: Client,
+    /// Exchanged when certificates change. A request holds the client that it began with.
+    clients: ArcSwap<Clients>,
+    options: GraphOptions,
     /// Graph's root with its version, parsed once.
     root: Url,
     attempt_timeout: Duration,
@@ -94,22 +87,6 @@ pub struct Look<'a> {
     pub parent: &'a Span,
 }
 
-/// Why no client could be built.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// The Graph URL is not one.
-    #[error("graph.url is not a URL with a host")]
-    Url,
-    /// There is no extra certificate.
-    #[error("graph.ca_file holds no readable PEM certificates")]
-    ExtraRoots,
-    /// TLS could not be set up.
-    #[error(
-        "no TLS client could be set up; install the system's CA certificates (ca-certificates) or name a bundle by graph.ca_file"
-    )]
-    Client(#[source] reqwest::Error),
-}
-
 // === impl GraphClient ===
 
 impl GraphClient {
@@ -122,15 +99,22 @@ impl GraphClient {
         let root = Url::parse(&options.url).map_err(|_| BuildError::Url)?;
         let address = root.host_str().ok_or(BuildError::Url)?;
         let port = root.port_or_known_default().ok_or(BuildError::Url)?;
-        let plaintext = root.scheme() == "http";
         Ok(Self(Arc::new(Shared {
-            http: http_client(options, plaintext, true)?,
-            unpooled: http_client(options, plaintext, false)?,
-            looks: http_client(options, plaintext, true)?,
+            clients: ArcSwap::from_pointee(Clients::new(options, &options.tls)?),
+            options: options.clone(),
             attempt_timeout: options.attempt_timeout,
             telemetry: RequestTelemetry::new(&options.url, address, port, propagator, metrics),
             root,
         })))
+    }
+
+    /// Requests from now on use these certificates, on new connections; requests in flight
+    /// keep their connections. On an error nothing changes. Blocks while certificates are
+    /// read.
+    pub fn replace_tls(&self, tls: &GraphTls) -> Result<(), BuildError> {
+        let clients = Clients::new(&self.0.options, tls)?;
+        self.0.clients.store(Arc::new(clients));
+        Ok(())
     }
 
     /// Sends one POST and classifies what comes back.
@@ -152,14 +136,9 @@ impl GraphClient {
         };
         let span = shared.telemetry.start(parent, operation);
         let until = Instant::now() + shared.attempt_timeout;
-        let http = if on_new_connection {
-            &shared.unpooled
-        } else {
-            &shared.http
-        };
         let request = request::execute(&shared.root, command, authorization, departure, &span);
         let mut exchange = match request {
-            Ok(request) => match timeout_at(until, http.execute(request)).await {
+            Ok(request) => match timeout_at(until, shared.post(request, on_new_connection)).await {
                 Ok(Ok(response)) => Exchange::read(response, authorization, until, classify).await,
                 Ok(Err(error)) => Exchange::broken(departure, Some(error)),
                 Err(_) => Exchange::broken(departure, None),
@@ -192,56 +171,32 @@ impl GraphClient {
 // === impl Shared ===
 
 impl Shared {
+    /// What it returns holds the client by itself.
+    fn post(
+        &self,
+        request: Request,
+        on_new_connection: bool,
+    ) -> impl Future<Output = Result<Response, reqwest::Error>> + use<> {
+        let clients = self.clients.load();
+        let client = if on_new_connection {
+            &clients.unpooled
+        } else {
+            &clients.pooled
+        };
+        client.execute(request)
+    }
+
     async fn read(
         &self,
         request: Request,
         authorization: &Authorization,
         until: Instant,
     ) -> Exchange<Seen> {
-        match timeout_at(until, self.looks.execute(request)).await {
+        let response = self.clients.load().looks.execute(request);
+        match timeout_at(until, response).await {
             Ok(Ok(response)) => Exchange::read(response, authorization, until, read_task).await,
             Ok(Err(error)) => Exchange::unread(Some(error)),
             Err(_) => Exchange::unread(None),
         }
     }
-}
-
-/// `pooled`: whether connections are kept and shared.
-fn http_client(
-    options: &GraphOptions,
-    plaintext: bool,
-    pooled: bool,
-) -> Result<Client, BuildError> {
-    let mut builder = Client::builder()
-        .user_agent(USER_AGENT)
-        .connect_timeout(options.connect_timeout)
-        .pool_idle_timeout(options.pool_idle_timeout)
-        // Every request on the wire is an attempt that the gateway has decided on.
-        .retry(retry::never())
-        .redirect(redirect::Policy::none())
-        .referer(false)
-        .https_only(!plaintext)
-        .http2_keep_alive_interval(PING_INTERVAL)
-        .http2_keep_alive_timeout(PING_TIMEOUT)
-        .http2_keep_alive_while_idle(true);
-    if plaintext {
-        // Plain http is for loopback only: never behind a proxy, and it needs no
-        // certificates, which a minimal container may not have.
-        builder = builder.no_proxy().tls_certs_only([]);
-    }
-    if options.http2_prior_knowledge {
-        builder = builder.http2_prior_knowledge();
-    }
-    if !pooled {
-        builder = builder.pool_max_idle_per_host(0);
-    }
-    if let Some(pem) = &options.extra_roots {
-        // Text without any PEM block is a bundle of none for the parser.
-        let certificates = Certificate::from_pem_bundle(pem)
-            .ok()
-            .filter(|certificates| !certificates.is_empty())
-            .ok_or(BuildError::ExtraRoots)?;
-        builder = builder.tls_certs_merge(certificates);
-    }
-    builder.build().map_err(BuildError::Client)
 }

@@ -1,15 +1,17 @@
 //! One connection's life.
 //!
 //! ```text
-//! handshake -> open -> (too old, idle, or the server drains) -> closing -> gone
+//! handshakes -> open -> (too old, idle, or the server drains) -> closing -> gone
 //! ```
+//!
+//! The TLS handshake, where there is one, and HTTP/2's share one time limit.
 
-use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
-    net::TcpStream,
+    io::{AsyncRead, AsyncWrite},
     time::{Instant, sleep_until},
 };
 
@@ -17,9 +19,12 @@ use super::{
     Limits,
     front::Front,
     lifecycle::Lifecycle,
-    observation::Peer,
+    listener::Socket,
+    observation::Remote,
+    tls::Tls,
     wire::{Activity, WatchedIo},
 };
+use crate::peer::Peer;
 
 /// Streams that a peer has opened and reset at once, and that are not accepted
 /// yet: beyond this it is a "rapid reset" attack (CVE-2023-44487), and the
@@ -46,6 +51,7 @@ pub(super) struct Connections {
     front: Arc<Front>,
     http: http2::Builder<TokioExecutor>,
     lifecycle: Lifecycle,
+    tls: Option<Tls>,
 }
 
 /// Where a connection is in its life; each phase but the last has its own alarm.
@@ -71,7 +77,7 @@ struct Alarms {
 // === impl Connections ===
 
 impl Connections {
-    pub(super) fn new(front: Arc<Front>, lifecycle: Lifecycle) -> Self {
+    pub(super) fn new(front: Arc<Front>, lifecycle: Lifecycle, tls: Option<Tls>) -> Self {
         let limits = front.limits();
         let mut http = http2::Builder::new(TokioExecutor::new());
         http.timer(TokioTimer::new())
@@ -87,22 +93,55 @@ impl Connections {
             front,
             http,
             lifecycle,
+            tls,
         }
     }
 
     /// Serves one connection until it is gone.
-    pub(super) async fn run(self, stream: TcpStream) {
-        let Ok(peer) = stream.peer_addr() else {
+    pub(super) async fn run(self, socket: Socket) {
+        let Ok(address) = socket.peer() else {
             // The peer has left already.
             return;
         };
+        let mut peer = Peer::new(address);
+        let alarms = Alarms::set(self.front.limits());
+        let Some(tls) = &self.tls else {
+            return self.serve(socket, peer, alarms).await;
+        };
+        // Boxed: most of a connection's life is spent without it.
+        let handshake = Box::pin(tls.accept(socket));
+        let shaken = tokio::select! {
+            shaken = handshake => shaken,
+            () = sleep_until(alarms.handshake) => return,
+            // No call has begun.
+            () = self.lifecycle.closing().cancelled() => return,
+        };
+        match shaken {
+            Ok((stream, certificate)) => {
+                peer.certificate = certificate;
+                // Boxed, so that a connection without TLS does not pay for its size.
+                Box::pin(self.serve(stream, peer, alarms)).await;
+            }
+            Err(error) => {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "connection refused"
+                );
+            }
+        }
+    }
+
+    /// Speaks HTTP/2 until the connection is gone.
+    async fn serve<IO>(&self, io: IO, peer: Peer, mut alarms: Alarms)
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let activity = Activity::new();
         let limits = self.front.limits();
-        let io = WatchedIo::new(stream, Arc::clone(&activity), limits.keepalive_timeout);
+        let io = WatchedIo::new(io, Arc::clone(&activity), limits.keepalive_timeout);
         let io = TokioIo::new(io);
         let service = self.service(peer, Arc::clone(&activity));
         let mut connection = pin!(self.http.serve_connection(io, service));
-        let mut alarms = Alarms::set(limits);
         let mut phase = Phase::Handshake;
         let mut alarm = pin!(sleep_until(alarms.next(phase)));
         loop {
@@ -146,7 +185,7 @@ impl Connections {
 
     fn service(
         &self,
-        peer: SocketAddr,
+        peer: Peer,
         activity: Arc<Activity>,
     ) -> impl hyper::service::Service<
         http::Request<hyper::body::Incoming>,
@@ -155,12 +194,12 @@ impl Connections {
         Future: Send,
     > + use<> {
         let front = Arc::clone(&self.front);
-        let peer = Peer::new(peer);
+        let remote = Remote::new(peer);
         service_fn(move |request| {
             let front = Arc::clone(&front);
-            let peer = peer.clone();
+            let remote = remote.clone();
             let stream = activity.open_stream();
-            async move { Ok(front.handle(request, peer, stream).await) }
+            async move { Ok(front.handle(request, remote, stream).await) }
         })
     }
 }

@@ -17,7 +17,7 @@ use super::{
     Limits, grpc_timeout,
     lifecycle::Lifecycle,
     method::Method,
-    observation::{Observation, Peer},
+    observation::{Observation, Remote},
     reply::{self, Held, ReplyBody},
     wire::OpenStream,
 };
@@ -74,7 +74,7 @@ impl Front {
     pub(super) async fn handle(
         &self,
         request: Request<Incoming>,
-        peer: Peer,
+        remote: Remote,
         stream: OpenStream,
     ) -> Response<ReplyBody> {
         let mut held = Held {
@@ -102,9 +102,9 @@ impl Front {
             return self.infrastructure(request, held).await;
         }
         let mut observation =
-            Observation::start(&request, method, &peer, &self.propagator, &self.metrics);
+            Observation::start(&request, method, &remote, &self.propagator, &self.metrics);
         let mut response = match self
-            .answer(request, method, &observation, &peer, &mut held)
+            .answer(request, method, &observation, &remote, &mut held)
             .await
         {
             Ok(response) => response,
@@ -133,7 +133,7 @@ impl Front {
         mut request: Request<Incoming>,
         method: Method,
         observation: &Observation,
-        peer: &Peer,
+        remote: &Remote,
         held: &mut Held,
     ) -> Result<Response<Body>, Failure> {
         held.call = Some(self.lifecycle.admit().ok_or_else(draining)?);
@@ -145,7 +145,7 @@ impl Front {
             let place = place.insert(Place::new(self.places.clone()));
             request.extensions_mut().insert(CallContext {
                 deadline,
-                peer: peer.socket(),
+                peer: remote.peer().clone(),
                 caller: Caller::anonymous(),
                 span: observation.span().clone(),
                 place: place.clone(),

@@ -1,31 +1,79 @@
-//! The accept loop.
+//! The accept loop, and what it accepts from.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream, UnixStream},
     sync::Semaphore,
     time::sleep,
 };
 
-use super::{connection::Connections, front::Front, lifecycle::Lifecycle};
+use super::{
+    connection::Connections,
+    front::Front,
+    lifecycle::Lifecycle,
+    tls::Tls,
+    unix::{BindError, UnixSocket},
+};
+use crate::{listen_address::ListenAddress, peer::PeerAddress};
 
 /// After a failed accept (no file descriptors left) a moment passes, so that the
 /// loop does not spin until a connection has closed.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 
-/// Accepts connections until the lifecycle closes, each in a task of its own.
-pub async fn serve(listener: TcpListener, front: Arc<Front>, lifecycle: Lifecycle) {
+/// An open port or socket.
+#[derive(Debug)]
+pub enum Listener {
+    /// A TCP port.
+    Tcp(TcpListener),
+    /// A file of this machine.
+    Unix(UnixSocket),
+}
+
+/// Why nothing listens.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The port cannot be had.
+    #[error(transparent)]
+    Tcp(#[from] io::Error),
+    /// The socket cannot be had.
+    #[error(transparent)]
+    Unix(#[from] BindError),
+}
+
+/// An accepted connection's bytes.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// Accepts connections until the lifecycle closes, each in a task of its own. With `tls`
+/// nothing but TLS is spoken, on either kind of listener.
+pub async fn serve(
+    listener: impl Into<Listener> + Send,
+    tls: Option<Tls>,
+    front: Arc<Front>,
+    lifecycle: Lifecycle,
+) {
+    let listener = listener.into();
     let slots = Arc::new(Semaphore::new(front.limits().max_connections));
-    let connections = Connections::new(front, lifecycle.clone());
+    let connections = Connections::new(front, lifecycle.clone(), tls);
     let accept_all = async {
         loop {
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
                 return;
             };
-            match accept(&listener).await {
-                Ok(stream) => {
-                    let connection = connections.clone().run(stream);
+            match listener.accept().await {
+                Ok(socket) => {
+                    let connection = connections.clone().run(socket);
                     lifecycle.connections().spawn(async move {
                         connection.await;
                         drop(slot);
@@ -47,9 +95,110 @@ pub async fn serve(listener: TcpListener, front: Arc<Front>, lifecycle: Lifecycl
     }
 }
 
-async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
-    let (stream, _) = listener.accept().await?;
-    // Answers are small and must not wait for more.
-    stream.set_nodelay(true)?;
-    Ok(stream)
+// === impl Listener ===
+
+impl Listener {
+    /// Opens it. A port 0 becomes a free one.
+    pub async fn bind(address: &ListenAddress) -> Result<Self, ListenError> {
+        Ok(match address {
+            ListenAddress::Tcp(address) => Self::Tcp(TcpListener::bind(address).await?),
+            ListenAddress::Unix(path) => Self::Unix(UnixSocket::bind(path).await?),
+        })
+    }
+
+    /// Where it listens, with the port that it has got.
+    pub fn address(&self) -> io::Result<ListenAddress> {
+        Ok(match self {
+            Self::Tcp(listener) => ListenAddress::Tcp(listener.local_addr()?),
+            Self::Unix(socket) => ListenAddress::Unix(socket.path().to_owned()),
+        })
+    }
+
+    /// The next connection. Cancel-safe.
+    async fn accept(&self) -> io::Result<Socket> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // Answers are small and must not wait for more.
+                stream.set_nodelay(true)?;
+                Ok(Socket::Tcp(stream))
+            }
+            Self::Unix(socket) => socket.accept().await.map(Socket::Unix),
+        }
+    }
+}
+
+impl From<TcpListener> for Listener {
+    fn from(listener: TcpListener) -> Self {
+        Self::Tcp(listener)
+    }
+}
+
+impl From<UnixSocket> for Listener {
+    fn from(socket: UnixSocket) -> Self {
+        Self::Unix(socket)
+    }
+}
+
+// === impl Socket ===
+
+impl Socket {
+    /// The other end; an error when it has left already.
+    pub(super) fn peer(&self) -> io::Result<PeerAddress> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().map(PeerAddress::Tcp),
+            Self::Unix(_) => Ok(PeerAddress::Unix),
+        }
+    }
+}
+
+/// Passes a poll on to whichever it is.
+macro_rules! either {
+    ($socket:expr, $stream:ident => $poll:expr) => {
+        match $socket.get_mut() {
+            Socket::Tcp($stream) => $poll,
+            Socket::Unix($stream) => $poll,
+        }
+    };
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        either!(self, stream => Pin::new(stream).poll_read(cx, buffer))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        either!(self, stream => Pin::new(stream).poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        either!(self, stream => Pin::new(stream).poll_write_vectored(cx, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        // Both can.
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
 }

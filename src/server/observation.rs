@@ -1,7 +1,7 @@
 //! The server span and the metrics of one call, from its headers to the last
 //! byte of its answer, or to the moment when its caller went away.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::{Request, Uri};
 use opentelemetry::{
@@ -16,6 +16,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use super::method::Method;
 use crate::{
     failure::Failure,
+    peer::{Peer, PeerAddress},
     rpc::status,
     telemetry::{LevelGuard, Metrics, Outcome, Propagator, address_of_host, names},
 };
@@ -26,12 +27,13 @@ const MAX_METHOD_CHARS: usize = 128;
 /// 2.3.4), and is left out.
 const MAX_ADDRESS_BYTES: usize = 255;
 
-/// The other end of a connection, as spans name it.
+/// The other end of a connection, and how spans name it.
 #[derive(Debug, Clone)]
-pub(super) struct Peer {
-    socket: SocketAddr,
-    /// As text, made once for a connection.
-    address: Arc<str>,
+pub(super) struct Remote {
+    peer: Peer,
+    /// Its IP address and port, the address as text that is made once for a connection;
+    /// none for a unix socket.
+    socket: Option<(Arc<str>, u16)>,
 }
 
 /// One call under observation. Dropped before [`Observation::end`], it counts as
@@ -51,18 +53,19 @@ pub(super) struct Observation {
     _in_flight: LevelGuard,
 }
 
-// === impl Peer ===
+// === impl Remote ===
 
-impl Peer {
-    pub(super) fn new(socket: SocketAddr) -> Self {
-        Self {
-            socket,
-            address: Arc::from(socket.ip().to_string()),
-        }
+impl Remote {
+    pub(super) fn new(peer: Peer) -> Self {
+        let socket = match peer.address {
+            PeerAddress::Tcp(socket) => Some((socket.ip().to_string().into(), socket.port())),
+            PeerAddress::Unix => None,
+        };
+        Self { peer, socket }
     }
 
-    pub(super) fn socket(&self) -> SocketAddr {
-        self.socket
+    pub(super) fn peer(&self) -> &Peer {
+        &self.peer
     }
 }
 
@@ -73,7 +76,7 @@ impl Observation {
     pub(super) fn start<B>(
         request: &Request<B>,
         method: Method,
-        peer: &Peer,
+        remote: &Remote,
         propagator: &Propagator,
         metrics: &Metrics,
     ) -> Self {
@@ -84,7 +87,7 @@ impl Observation {
         if context.span().is_recording() {
             context
                 .span()
-                .set_attributes(request_attributes(request.uri(), method, peer));
+                .set_attributes(request_attributes(request.uri(), method, remote));
         }
         Self {
             span,
@@ -190,7 +193,11 @@ fn server_span(method: Method) -> Span {
 /// What is known of a call when it begins. As fields of the `tracing` span it would
 /// be copied into strings for every call, sampled or not; and no sampler that the
 /// environment can choose looks at attributes.
-fn request_attributes(uri: &Uri, method: Method, peer: &Peer) -> impl Iterator<Item = KeyValue> {
+fn request_attributes(
+    uri: &Uri,
+    method: Method,
+    remote: &Remote,
+) -> impl Iterator<Item = KeyValue> {
     let authority = uri.authority();
     let address = authority
         .map(|authority| address_of_host(authority.host()))
@@ -198,7 +205,11 @@ fn request_attributes(uri: &Uri, method: Method, peer: &Peer) -> impl Iterator<I
         .map(str::to_owned);
     let port = authority.and_then(http::uri::Authority::port_u16);
     let original = (method == Method::Unknown).then(|| original_method(uri));
-    let peer_address = StringValue::from(Arc::clone(&peer.address));
+    let socket = remote.socket.as_ref();
+    let peer_address = socket.map(|(address, _)| StringValue::from(Arc::clone(address)));
+    let peer_port = socket.map(|(_, port)| i64::from(*port));
+    // TCP goes without saying.
+    let transport = socket.is_none().then_some(names::TRANSPORT_UNIX);
     [
         Some(KeyValue::new(
             names::RPC_SYSTEM_NAME,
@@ -208,11 +219,9 @@ fn request_attributes(uri: &Uri, method: Method, peer: &Peer) -> impl Iterator<I
         original.map(|original| KeyValue::new(names::RPC_METHOD_ORIGINAL, original)),
         address.map(|address| KeyValue::new(names::SERVER_ADDRESS, address)),
         port.map(|port| KeyValue::new(names::SERVER_PORT, i64::from(port))),
-        Some(KeyValue::new(names::NETWORK_PEER_ADDRESS, peer_address)),
-        Some(KeyValue::new(
-            names::NETWORK_PEER_PORT,
-            i64::from(peer.socket.port()),
-        )),
+        peer_address.map(|address| KeyValue::new(names::NETWORK_PEER_ADDRESS, address)),
+        peer_port.map(|port| KeyValue::new(names::NETWORK_PEER_PORT, port)),
+        transport.map(|transport| KeyValue::new(names::NETWORK_TRANSPORT, transport)),
     ]
     .into_iter()
     .flatten()

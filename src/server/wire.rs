@@ -181,11 +181,14 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for WatchedIo<IO> {
         self.io.is_write_vectored()
     }
 
+    // TLS takes a write into its own buffer, and only a flush shows that nothing leaves.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.written(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        let shut = Pin::new(&mut self.io).poll_shutdown(cx);
+        self.written(cx, shut)
     }
 }

@@ -21,6 +21,7 @@ pub(super) struct Instruments {
     pub(super) calls_without_place: Counter<u64>,
     pub(super) audit_records: Counter<u64>,
     pub(super) audit_commit_duration: Histogram<f64>,
+    pub(super) tls_reloads: Counter<u64>,
 }
 
 impl Instruments {
@@ -104,6 +105,11 @@ impl Instruments {
             audit_commit_duration: seconds(
                 names::AUDIT_COMMIT_DURATION,
                 "Duration of writing a batch of audit records.",
+            ),
+            tls_reloads: counter(
+                names::TLS_RELOADS,
+                names::UNIT_RELOAD,
+                "Changes of certificates and keys by whether they could be used.",
             ),
         }
     }

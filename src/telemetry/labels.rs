@@ -133,6 +133,25 @@ impl AuditResult {
     }
 }
 
+/// Whose files have changed: the value of `incidentgate.reload.what`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reloaded {
+    /// The listener's certificate, its key, and the authorities of the callers.
+    Server,
+    /// The certificate and the key that Graph is shown, and the authorities of Graph.
+    Graph,
+}
+
+impl Reloaded {
+    /// The stable label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Graph => "graph",
+        }
+    }
+}
+
 /// The attributes of one upstream, made once so that a measurement copies a pointer and a number.
 #[derive(Debug, Clone)]
 pub struct Upstream {

@@ -12,7 +12,7 @@ use opentelemetry::metrics::{Meter, UpDownCounter};
 
 use super::instruments::Instruments;
 use super::labels::{
-    Attributes, AuditResult, ClientRequest, FetchOf, Outcome, Reconciled, ResendCause,
+    Attributes, AuditResult, ClientRequest, FetchOf, Outcome, Reconciled, Reloaded, ResendCause,
 };
 use super::names;
 use crate::failure::Kind;
@@ -137,6 +137,22 @@ impl Metrics {
         self.instruments
             .audit_commit_duration
             .record(duration.as_secs_f64(), &[]);
+    }
+
+    /// Certificates or keys have changed on disk; `ok` says whether they are in use now.
+    pub fn tls_reload(&self, what: Reloaded, ok: bool) {
+        let result = if ok {
+            names::RELOAD_OK
+        } else {
+            names::RELOAD_FAILED
+        };
+        self.instruments.tls_reloads.add(
+            1,
+            &[
+                KeyValue::new(names::RELOAD_WHAT, what.as_str()),
+                KeyValue::new(names::RELOAD_RESULT, result),
+            ],
+        );
     }
 
     /// Counts a call as in flight until the guard is dropped.
@@ -421,6 +437,22 @@ mod tests {
                 record("intent", "failed"),
                 record("outcome", "written"),
             ]
+        );
+    }
+
+    #[test]
+    fn reloads_are_told_apart_by_side_and_result() {
+        let measured = measured();
+        measured.metrics.tls_reload(Reloaded::Server, true);
+        measured.metrics.tls_reload(Reloaded::Graph, false);
+        let reload = |what, result| {
+            format!(
+                "incidentgate.tls.reloads {{reload}} {{incidentgate.reload.result={result},incidentgate.reload.what={what}}} 1"
+            )
+        };
+        assert_eq!(
+            points(&measured),
+            [reload("graph", "failed"), reload("server", "ok")]
         );
     }
 

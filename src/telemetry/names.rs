@@ -36,6 +36,11 @@ pub const SERVER_ADDRESS: &str = "server.address";
 pub const SERVER_PORT: &str = "server.port";
 /// The address of the socket's other end.
 pub const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
+/// How the other end is connected, where that is not TCP: [`TRANSPORT_UNIX`].
+pub const NETWORK_TRANSPORT: &str = "network.transport";
+/// The value of [`NETWORK_TRANSPORT`] for a unix socket, whose other end has neither an
+/// address nor a port.
+pub const TRANSPORT_UNIX: &str = "unix";
 /// The port of the socket's other end.
 pub const NETWORK_PEER_PORT: &str = "network.peer.port";
 /// The HTTP version that was spoken: `1.1` or `2`.
@@ -89,6 +94,14 @@ pub const FAILURE_REASON: &str = "incidentgate.failure.reason";
 pub const AUDIT_EVENT: &str = "incidentgate.audit.event";
 /// What became of an audit record; see [`AuditResult`](super::labels::AuditResult).
 pub const AUDIT_RESULT: &str = "incidentgate.audit.result";
+/// Whose files have changed; see [`Reloaded`](super::labels::Reloaded).
+pub const RELOAD_WHAT: &str = "incidentgate.reload.what";
+/// Whether changed files are in use: [`RELOAD_OK`] or [`RELOAD_FAILED`].
+pub const RELOAD_RESULT: &str = "incidentgate.reload.result";
+/// The new content is in use.
+pub const RELOAD_OK: &str = "ok";
+/// The new content is of no use, and the old one stays in use.
+pub const RELOAD_FAILED: &str = "failed";
 
 // === values of error.type that no status gives ===
 
@@ -139,6 +152,8 @@ pub const CALLS_WITHOUT_PLACE: &str = "incidentgate.calls.without_place";
 pub const AUDIT_RECORDS: &str = "incidentgate.audit.records";
 /// Histogram of the audit log's batches, fsync included, in seconds.
 pub const AUDIT_COMMIT_DURATION: &str = "incidentgate.audit.commit.duration";
+/// Counter of changes of certificates and keys, by whether they could be used.
+pub const TLS_RELOADS: &str = "incidentgate.tls.reloads";
 
 /// The unit of all histograms.
 pub const UNIT_SECONDS: &str = "s";
@@ -150,6 +165,8 @@ pub const UNIT_READ: &str = "{read}";
 pub const UNIT_CALL: &str = "{call}";
 /// The unit of a count of credentials.
 pub const UNIT_CREDENTIAL: &str = "{credential}";
+/// The unit of counters of changed files.
+pub const UNIT_RELOAD: &str = "{reload}";
 /// The unit of counters of audit records.
 pub const UNIT_RECORD: &str = "{record}";
 

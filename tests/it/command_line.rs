@@ -51,11 +51,15 @@ fn an_endpoint_that_a_call_would_not_follow_to_the_letter_is_refused() {
         "http://user:word@127.0.0.1:50051",
         "http://a b",
         "ftp://127.0.0.1:50051",
-        "unix:///run/gate",
+        "unix:",
+        "unix:/",
+        "unix://run/gate",
+        "unix:run/gate",
     ] {
         for command in [&["health"][..], &["execute", "1", "--json"]] {
             let ended = run(&[command, &["--endpoint", endpoint]].concat());
-            assert_usage(&ended, "expected `http://HOST:PORT` or `https://HOST:PORT`");
+            let expected = "expected `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`";
+            assert_usage(&ended, expected);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::support::source::{Source, crate_sources, read, rust_files};
 
 /// Which module may use which others; only the order of the rows is free.
-const MAY_USE: [(&str, &[&str]); 23] = [
+const MAY_USE: [(&str, &[&str]); 27] = [
     ("main", &["cli"]),
     ("lib", &[]),
     (
@@ -19,12 +19,15 @@ const MAY_USE: [(&str, &[&str]); 23] = [
             "credentials",
             "failure",
             "graph",
+            "listen_address",
             "pb",
+            "reload",
             "rpc",
             "sandbox",
             "secret",
             "server",
             "telemetry",
+            "tls",
         ],
     ),
     (
@@ -35,17 +38,31 @@ const MAY_USE: [(&str, &[&str]); 23] = [
             "config",
             "credentials",
             "graph",
+            "listen_address",
             "pb",
+            "reload",
             "retry",
             "rpc",
             "server",
             "telemetry",
             "throttle",
+            "tls",
         ],
     ),
     (
         "server",
-        &["caller", "deadline", "failure", "pb", "rpc", "telemetry"],
+        &[
+            "caller",
+            "deadline",
+            "failure",
+            "listen_address",
+            "pb",
+            "peer",
+            "reload",
+            "rpc",
+            "telemetry",
+            "tls",
+        ],
     ),
     (
         "rpc",
@@ -58,6 +75,7 @@ const MAY_USE: [(&str, &[&str]); 23] = [
             "failure",
             "graph",
             "pb",
+            "peer",
             "telemetry",
         ],
     ),
@@ -72,6 +90,7 @@ const MAY_USE: [(&str, &[&str]); 23] = [
             "deadline",
             "failure",
             "graph",
+            "peer",
             "retry",
             "telemetry",
             "throttle",
@@ -79,7 +98,14 @@ const MAY_USE: [(&str, &[&str]); 23] = [
     ),
     (
         "graph",
-        &["authorization", "command", "failure", "telemetry"],
+        &[
+            "authorization",
+            "command",
+            "failure",
+            "reload",
+            "telemetry",
+            "tls",
+        ],
     ),
     (
         "credentials",
@@ -93,24 +119,28 @@ const MAY_USE: [(&str, &[&str]); 23] = [
             "telemetry",
         ],
     ),
+    ("tls", &["peer", "reload"]),
+    ("reload", &["telemetry"]),
     ("audit", &["authorization", "telemetry"]),
     ("retry", &["failure"]),
     ("throttle", &["authorization", "telemetry"]),
     ("telemetry", &["failure"]),
     ("renewable", &["failure", "telemetry"]),
-    ("config", &["caller", "secret"]),
+    ("config", &["caller", "listen_address", "secret"]),
+    ("listen_address", &[]),
     ("outbound", &[]),
     ("caller", &[]),
     ("secret", &[]),
     ("sandbox", &[]),
     ("authorization", &[]),
+    ("peer", &[]),
     ("command", &[]),
     ("deadline", &[]),
     ("failure", &[]),
 ];
 
 /// Which modules may name a crate. `lib` includes the generated code.
-const OWNERS: [(&str, &[&str]); 10] = [
+const OWNERS: [(&str, &[&str]); 12] = [
     ("tonic", &["rpc", "server", "app", "cli", "lib"]),
     ("tonic_types", &["rpc", "server", "app", "cli"]),
     ("prost", &["rpc", "server", "app", "cli"]),
@@ -121,6 +151,8 @@ const OWNERS: [(&str, &[&str]); 10] = [
     ("aws_lc_rs", &["callers", "credentials", "sandbox"]),
     ("webpki", &["sandbox"]),
     ("h2", &["graph", "sandbox"]),
+    ("tokio_rustls", &["server", "tls"]),
+    ("x509_parser", &["peer"]),
 ];
 
 /// A file is one noun.

@@ -38,4 +38,7 @@ mod spans;
 mod storm;
 mod support;
 mod throttle;
+mod tls_listener;
 mod trace_context;
+mod unix_socket;
+mod upstream_tls;

@@ -104,7 +104,7 @@ async fn serving(service: impl IncidentTaskService) -> IncidentTaskServiceClient
         Propagator::default(),
         Metrics::disabled(),
     );
-    tokio::spawn(server::serve(listener, Arc::new(front), lifecycle));
+    tokio::spawn(server::serve(listener, None, Arc::new(front), lifecycle));
     IncidentTaskServiceClient::connect(url).await.unwrap()
 }
 

@@ -19,7 +19,7 @@ use incidentgate::{
     },
     renewable::{Fetched, Renewable},
     sandbox::{EntraFault, Options, Sandbox, Tokens},
-    server::{Drained, Shutdown},
+    server::{Drained, Listener, Shutdown},
     telemetry::{self, FetchOf, LogFormat, LogOptions, Metrics, Propagator},
 };
 use opentelemetry::{metrics::MeterProvider as _, trace::TracerProvider as _};
@@ -38,6 +38,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::{
     observed::{Changes, SpanKeeper},
+    tls::Keys,
     within,
 };
 
@@ -137,8 +138,27 @@ impl GatewayBuilder {
         self
     }
 
-    pub(crate) async fn start(mut self) -> Gateway {
-        let sandbox = Sandbox::start(listener().await, self.sandbox.clone())
+    /// Files with certificates, looked at so often that no test waits for long.
+    pub(crate) fn with_tls(self, files: Keys) -> Self {
+        let builder = self.with("tls.reload_interval", "5ms");
+        files
+            .into_iter()
+            .fold(builder, |builder, (key, file)| builder.with(key, file))
+    }
+
+    pub(crate) async fn start(self) -> Gateway {
+        let listener = free_port().await;
+        let addr = listener.local_addr().unwrap();
+        self.start_on(listener, addr).await
+    }
+
+    /// Listens elsewhere; `addr` is what the gateway is called by.
+    pub(crate) async fn start_on(
+        mut self,
+        listener: impl Into<Listener> + Send + 'static,
+        addr: SocketAddr,
+    ) -> Gateway {
+        let sandbox = Sandbox::start(free_port().await, self.sandbox.clone())
             .await
             .unwrap();
         sandbox.script_entra(self.entra_faults.drain(..));
@@ -205,8 +225,6 @@ impl GatewayBuilder {
         );
         let guard = tracing::subscriber::set_default(subscriber);
 
-        let listener = listener().await;
-        let addr = listener.local_addr().unwrap();
         let shutdown = Shutdown::default();
         let metrics_of = Metrics::new(&meters.meter("incidentgate"));
         let credentials = self
@@ -269,8 +287,13 @@ impl Gateway {
             .unwrap()
     }
 
+    /// A client of any connection to a gateway.
+    pub(crate) fn client_of(channel: Channel) -> IncidentTaskServiceClient<Channel> {
+        IncidentTaskServiceClient::new(channel)
+    }
+
     pub(crate) async fn client(&self) -> IncidentTaskServiceClient<Channel> {
-        IncidentTaskServiceClient::new(self.channel().await)
+        Self::client_of(self.channel().await)
     }
 
     pub(crate) async fn health(&self) -> HealthClient<Channel> {
@@ -379,7 +402,7 @@ pub(crate) fn request(id: &str) -> Request<ExecuteResponseActionRequest> {
     request
 }
 
-async fn listener() -> TcpListener {
+async fn free_port() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 

@@ -25,7 +25,7 @@ pub(crate) use gateway::{Gateway, GatewayBuilder, TOKEN, request};
 pub(crate) use observed::{attributes, boundaries, points};
 pub(crate) use raw::{RawCall, frame};
 pub(crate) use stub::Stub;
-pub(crate) use tls::Authority;
+pub(crate) use tls::{ANY_TLS, Authority, Issued, Keys, TLS_1_2, TLS_1_3, TlsFolder};
 pub(crate) use tree::{CALLER, TRACE, TRACEPARENT, Tree};
 pub(crate) use valve::Valve;
 pub(crate) use wire::{EXECUTE, Sent, Wire, execute_message, head};

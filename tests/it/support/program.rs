@@ -60,7 +60,8 @@ impl Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_incidentgate"));
         for (name, _) in env::vars_os() {
             let text = name.to_string_lossy();
-            if text.starts_with("INCIDENTGATE_") || text.starts_with("OTEL_") {
+            let is_proxy = text.to_ascii_lowercase().ends_with("_proxy");
+            if is_proxy || text.starts_with("INCIDENTGATE_") || text.starts_with("OTEL_") {
                 command.env_remove(&name);
             }
         }
