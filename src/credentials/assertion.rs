@@ -3,11 +3,15 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::{
+    digest::{SHA256, digest},
+    rand::SystemRandom,
+    signature::{RSA_PSS_SHA256, RsaKeyPair},
+};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use serde::Serialize;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::secret::Secret;
@@ -23,7 +27,7 @@ pub(super) enum NotSigned {
     #[error("it holds no RSA private key in PEM (an encrypted one cannot be read)")]
     Key,
     #[error("the private key cannot sign")]
-    Signature(#[source] jsonwebtoken::errors::Error),
+    Signature,
 }
 
 #[derive(Serialize)]
@@ -41,9 +45,8 @@ struct Claims<'a> {
 pub(super) fn signed(pem: &[u8], client_id: &str, audience: &str) -> Result<Secret, NotSigned> {
     let certificate = CertificateDer::from_pem_slice(pem).map_err(|_| NotSigned::Certificate)?;
     let key = private_key(pem).ok_or(NotSigned::Key)?;
-    let mut header = Header::new(Algorithm::PS256);
-    let thumbprint = digest(&SHA256, &certificate);
-    header.x5t_s256 = Some(URL_SAFE_NO_PAD.encode(thumbprint));
+    let thumbprint = URL_SAFE_NO_PAD.encode(digest(&SHA256, &certificate));
+    let header = json!({"typ": "JWT", "alg": "PS256", "x5t#S256": thumbprint});
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.unwrap_or_default().as_secs();
     let claims = Claims {
@@ -55,19 +58,28 @@ pub(super) fn signed(pem: &[u8], client_id: &str, audience: &str) -> Result<Secr
         iat: now,
         exp: now + LIFETIME_SECONDS,
     };
-    jsonwebtoken::encode(&header, &claims, &key)
-        .map(|assertion| Secret::new(&assertion))
-        .map_err(NotSigned::Signature)
+    let claims = serde_json::to_string(&claims).unwrap_or_default();
+    let [header, claims] = [header.to_string(), claims].map(|part| URL_SAFE_NO_PAD.encode(part));
+    let message = format!("{header}.{claims}");
+    let mut signature = vec![0; key.public_modulus_len()];
+    key.sign(
+        &RSA_PSS_SHA256,
+        &SystemRandom::new(),
+        message.as_bytes(),
+        &mut signature,
+    )
+    .map_err(|_| NotSigned::Signature)?;
+    let signature = URL_SAFE_NO_PAD.encode(signature);
+    Ok(Secret::new(&format!("{message}.{signature}")))
 }
 
 /// The first private key of the file, wherever in it. Its errors may quote the file, so
 /// they are not kept.
-fn private_key(pem: &[u8]) -> Option<EncodingKey> {
-    use rustls_pki_types::PrivateKeyDer::{Pkcs1, Pkcs8, Sec1};
-    match rustls_pki_types::PrivateKeyDer::from_pem_slice(pem).ok()? {
-        Pkcs1(key) => Some(EncodingKey::from_rsa_der(key.secret_pkcs1_der())),
-        Pkcs8(key) => Some(EncodingKey::from_rsa_der(key.secret_pkcs8_der())),
-        Sec1(_) => None,
+fn private_key(pem: &[u8]) -> Option<RsaKeyPair> {
+    match PrivateKeyDer::from_pem_slice(pem).ok()? {
+        PrivateKeyDer::Pkcs1(key) => RsaKeyPair::from_der(key.secret_pkcs1_der()).ok(),
+        PrivateKeyDer::Pkcs8(key) => RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).ok(),
+        // An elliptic curve; Entra takes RSA only.
         _ => None,
     }
 }

@@ -147,8 +147,11 @@ const OWNERS: [(&str, &[&str]); 12] = [
     ("reqwest", &["graph", "outbound", "cli"]),
     ("azure_core", &["credentials"]),
     ("azure_identity", &["credentials"]),
-    ("jsonwebtoken", &["callers", "credentials"]),
-    ("aws_lc_rs", &["callers", "credentials", "sandbox"]),
+    ("jsonwebtoken", &["callers"]),
+    (
+        "aws_lc_rs",
+        &["callers", "credentials", "sandbox", "server", "tls"],
+    ),
     ("webpki", &["sandbox"]),
     ("h2", &["graph", "sandbox"]),
     ("tokio_rustls", &["server", "tls"]),
