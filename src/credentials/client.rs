@@ -1,6 +1,9 @@
 //! How the gateway proves to Entra which application it is.
 
-use std::path::{Path, PathBuf};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+};
 
 use super::assertion;
 use crate::{
@@ -57,7 +60,7 @@ impl Proof {
                 let pem = read(path).await?;
                 assertion::signed(&pem, client_id, audience)
                     .map(Shown::Assertion)
-                    .map_err(|error| unusable(path).because(error))
+                    .map_err(|error| unusable(path, error))
             }
         }
     }
@@ -86,7 +89,7 @@ async fn one_line(path: &Path) -> Result<Secret, Failure> {
             let text = secret.reveal();
             !text.is_empty() && !text.contains(|c: char| c.is_control())
         })
-        .ok_or_else(|| unusable(path))
+        .ok_or_else(|| unusable(path, NotOneLine))
 }
 
 async fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -97,21 +100,30 @@ async fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).await?;
         Ok::<_, std::io::Error>(bytes)
     };
-    read.await.map_err(|error| unusable(path).because(error))
+    read.await.map_err(|error| unusable(path, error))
 }
 
 /// The caller is not told where the gateway keeps its secrets; the log is.
-fn unusable(path: &Path) -> Failure {
+fn unusable(path: &Path, cause: impl Error + Send + Sync + 'static) -> Failure {
+    let (path, cause) = (path.to_owned(), Box::new(cause));
     Failure::new(
         Kind::GatewayCredentialRejected,
         "this gateway's own credential cannot be used; its operator has to mend that",
     )
-    .because(Unusable(path.to_owned()))
+    .because(Unusable { path, cause })
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the file {} cannot be read, or holds something else than it should", .0.display())]
-struct Unusable(PathBuf);
+#[error("the file {} cannot be used", path.display())]
+struct Unusable {
+    path: PathBuf,
+    #[source]
+    cause: Box<dyn Error + Send + Sync>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("it holds something else than one line of text")]
+struct NotOneLine;
 
 #[cfg(test)]
 mod tests {
