@@ -1,5 +1,6 @@
 //! How one event is written.
 
+use std::error::Error;
 use std::fmt::{self, Debug, Write as _};
 
 use opentelemetry::trace::{SpanId, TraceId};
@@ -156,6 +157,14 @@ impl Visit for JsonFields<'_> {
         let text = format!("{value:?}");
         self.record_str(field, &text);
     }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.record_str(field, &value.to_string());
+        if let Some(causes) = causes(value) {
+            self.line.push_str(",\"cause\":");
+            push_json(self.line, &causes);
+        }
+    }
 }
 
 /// Writes the message, then `key=value` for every other field.
@@ -184,6 +193,21 @@ impl Visit for HumanFields<'_> {
         }
         push_escaped(self.line, &text);
     }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.record_debug(field, &format_args!("{value}"));
+        if let Some(causes) = causes(value) {
+            self.line.push_str(" cause=");
+            push_escaped(self.line, &causes);
+        }
+    }
+}
+
+/// What is behind an error, outermost first.
+fn causes(error: &(dyn Error + 'static)) -> Option<String> {
+    let chain = std::iter::successors(error.source(), |cause| cause.source());
+    let causes: Vec<String> = chain.map(ToString::to_string).collect();
+    (!causes.is_empty()).then(|| causes.join(": "))
 }
 
 fn plain_name(field: &Field) -> &'static str {

@@ -103,7 +103,8 @@ async fn a_certificate_signs_an_assertion() {
         .await;
         let refused = answer(&gateway.execute("213213").await.unwrap_err());
         assert_eq!(refused.reason, "GATEWAY_CREDENTIAL_REJECTED");
-        assert!(gateway.log_text().contains("identity.pem"));
+        let log = gateway.log_text();
+        assert!(log.contains("identity.pem"), "{log}");
         assert!(!gateway.log_text().contains("PRIVATE KEY"));
         assert_eq!(gateway.sandbox.token_requests(), 0);
     }
