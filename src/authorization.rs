@@ -1,9 +1,11 @@
-//! What Graph is shown to let a call in.
+//! What a caller shows to be let in, and what Graph is shown.
 
+mod bearer;
 mod claims;
 
 use http::HeaderValue;
 
+pub use bearer::bearer_token;
 pub use claims::Claims;
 
 /// The `authorization` header of one call to Graph, and whose it is. `Debug`

@@ -1,9 +1,9 @@
 //! As whom the gateway calls Graph.
 
-use http::{HeaderMap, header::AUTHORIZATION};
+use http::HeaderMap;
 
 use crate::{
-    authorization::{Authorization, TokenOwner},
+    authorization::{Authorization, TokenOwner, bearer_token},
     failure::{Failure, Kind},
 };
 
@@ -38,33 +38,9 @@ impl Credentials {
     }
 }
 
-/// The token of the one `authorization` value, or what is wrong with it.
-fn bearer_token(metadata: &HeaderMap) -> Result<&str, &'static str> {
-    let mut values = metadata.get_all(AUTHORIZATION).iter();
-    let value = values.next().ok_or("is missing")?;
-    // Two values would let a proxy check one and Graph take the other.
-    if values.next().is_some() {
-        return Err("was sent more than once");
-    }
-    let (scheme, token) = value
-        .to_str()
-        .ok()
-        .and_then(|value| value.split_once(' '))
-        .ok_or("is not a bearer token")?;
-    let token = token.trim();
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err("is not a bearer token");
-    }
-    // RFC 6750, section 2.1: a token has no spaces.
-    if token.is_empty() || token.bytes().any(|byte| !byte.is_ascii_graphic()) {
-        return Err("holds a malformed token");
-    }
-    Ok(token)
-}
-
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderValue, header::AUTHORIZATION};
 
     use super::*;
 
