@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::support::source::{Source, crate_sources, read, rust_files};
 
 /// Which module may use which others; only the order of the rows is free.
-const MAY_USE: [(&str, &[&str]); 23] = [
+const MAY_USE: [(&str, &[&str]); 24] = [
     ("main", &["cli"]),
     ("lib", &[]),
     (
@@ -75,6 +75,17 @@ const MAY_USE: [(&str, &[&str]); 23] = [
         &["authorization", "command", "failure", "telemetry"],
     ),
     ("credentials", &["authorization", "failure"]),
+    (
+        "callers",
+        &[
+            "authorization",
+            "caller",
+            "failure",
+            "outbound",
+            "renewable",
+            "telemetry",
+        ],
+    ),
     ("audit", &["authorization", "telemetry"]),
     ("retry", &["failure"]),
     ("throttle", &["authorization", "telemetry"]),
