@@ -1,5 +1,6 @@
 //! Everything put together: configuration in, a running server out.
 
+mod callers;
 mod credentials;
 mod files;
 
@@ -82,6 +83,7 @@ impl App {
             front: Front::new(
                 routes,
                 limits(config),
+                callers::callers(config, metrics.clone())?,
                 lifecycle.clone(),
                 propagator,
                 metrics,

@@ -62,6 +62,12 @@ impl Caller {
         self.0.as_ref().map_or(&[], |proven| &proven.names)
     }
 
+    /// Those of the names that tell who it is, and not what it may do.
+    pub fn identities(&self) -> impl Iterator<Item = &Name> {
+        let is_right = |name: &&Name| matches!(name, Name::Role(_) | Name::Scope(_));
+        self.names().iter().filter(move |name| !is_right(name))
+    }
+
     /// The verified token, for an exchange on the caller's behalf.
     pub fn token(&self) -> Option<&CallerToken> {
         self.0.as_ref()?.token.as_ref()
@@ -98,13 +104,6 @@ impl CallerToken {
 }
 
 // === impl Name ===
-
-impl Name {
-    /// Whether it tells who somebody is, and not what he may do.
-    pub fn is_identity(&self) -> bool {
-        !matches!(self, Self::Role(_) | Self::Scope(_))
-    }
-}
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,7 +12,7 @@
 //! | 1 | [`server`] `listener`, `connection` | a connection is accepted, shakes hands, and lives within its limits |
 //! | 2 | [`server`] `front`, `observation` | is it gRPC? span and metrics begin; draining? |
 //! | 3 | [`server`] `grpc_timeout`, [`deadline`] | until when it must be answered |
-//! | 4 | [`credentials`] | as whom Graph is called |
+//! | 4 | [`callers`], [`credentials`] | who calls and whether they may, and as whom Graph is called |
 //! | 5 | [`rpc`] `validate`, [`command`] | the message becomes a command, or all its faults at once |
 //! | 6 | [`call`] | the spine: a place, attempt, decide, and what happens when the caller leaves |
 //! | 7 | [`throttle`] | has Graph asked this credential to wait? |
@@ -40,6 +40,7 @@ pub mod audit;
 pub mod authorization;
 pub mod call;
 pub mod caller;
+pub mod callers;
 pub mod cli;
 pub mod command;
 pub mod config;

@@ -117,7 +117,7 @@ impl Work {
             client_request_id: self.command.client_request_id.as_str().to_owned(),
             caller: Caller {
                 peer: self.peer.to_string(),
-                names: identities(&self.caller),
+                names: self.caller.identities().map(ToString::to_string).collect(),
                 // What the gateway's own token says is not about the caller.
                 claims: match grant {
                     Grant::Given(token) => token.claims().unwrap_or_default(),
@@ -294,10 +294,4 @@ impl Work {
         failure.attempts = self.progress.sent();
         failure
     }
-}
-
-/// Who calls, for the audit log; what he may do is in the policy.
-fn identities(caller: &Proven) -> Vec<String> {
-    let names = caller.names().iter().filter(|name| name.is_identity());
-    names.map(ToString::to_string).collect()
 }

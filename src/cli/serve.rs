@@ -164,7 +164,7 @@ fn announce(
             Credentials::Application(_) => "application (the gateway's own permissions)",
             Credentials::OnBehalfOf(_) => "on_behalf_of (each caller's token, exchanged)",
         },
-        callers = "any",
+        callers = %callers(config),
         audit = %audit(config),
         version = env!("CARGO_PKG_VERSION"),
         "incidentgate serves",
@@ -183,6 +183,31 @@ fn announce(
         );
     }
     Ok(())
+}
+
+/// How callers prove who they are.
+fn callers(config: &Config) -> String {
+    let callers = &config.callers;
+    let ways = [
+        config
+            .tls
+            .client_ca_file
+            .as_ref()
+            .map(|_| "client certificates".to_owned()),
+        callers
+            .jwt_issuer
+            .as_ref()
+            .map(|issuer| format!("tokens of {issuer}")),
+        callers
+            .forwarded_certificates
+            .then(|| "certificates that a sidecar forwards".to_owned()),
+    ];
+    let ways: Vec<String> = ways.into_iter().flatten().collect();
+    if ways.is_empty() {
+        "any".to_owned()
+    } else {
+        ways.join(", ")
+    }
 }
 
 /// Where the audit log goes, and who pays for it when it cannot.

@@ -268,6 +268,8 @@ settings! {
         jwt_audience: Vec<String> = "", list(id("an audience"));
         /// How far the issuer's clock may be off.
         jwt_clock_skew: Duration = "1m", duration(Duration::ZERO, HOUR);
+        /// Time for one request to the issuer, for its discovery document or its keys.
+        jwt_timeout: Duration = "5s", duration(MS, HOUR);
         /// PEM bundle of certificate authorities to trust for the issuer in addition to the
         /// system's.
         jwt_ca_file: Option<PathBuf> = "", optional(path());

@@ -1,7 +1,7 @@
 //! What happens to a request before and after its service, in this order:
 //!
 //! ```text
-//! is it gRPC -> span -> draining? -> deadline -> service -> encoding
+//! is it gRPC -> span -> draining? -> deadline -> who calls? -> service -> encoding
 //! ```
 
 use std::{panic::AssertUnwindSafe, pin::pin, time::Duration};
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     caller::Caller,
+    callers::{Callers, Presented, Rpc},
     deadline::Deadline,
     failure::{Failure, Kind, Outcome},
     rpc::{CallContext, Place, Places, Succeeded, status},
@@ -33,6 +34,7 @@ use crate::{
 /// much later is stuck before its service: a request whose message never ends.
 const STUCK: Duration = Duration::from_millis(100);
 const MESSAGE_LATE: &str = "the deadline passed before the request's message had arrived";
+const NOT_KNOWN: &str = "the deadline passed before it was known who calls";
 const NOT_BEGUN: &str = "the deadline passed before the request's message had arrived, or while the call waited for a place";
 
 /// The services and everything in front of them.
@@ -41,6 +43,7 @@ pub struct Front {
     routes: Routes,
     limits: Limits,
     places: Places,
+    callers: Callers,
     lifecycle: Lifecycle,
     propagator: Propagator,
     metrics: Metrics,
@@ -51,6 +54,7 @@ impl Front {
     pub fn new(
         routes: Routes,
         limits: Limits,
+        callers: Callers,
         lifecycle: Lifecycle,
         propagator: Propagator,
         metrics: Metrics,
@@ -60,6 +64,7 @@ impl Front {
             routes: routes.prepare(),
             places: Places::new(limits.places, closing, metrics.clone()),
             limits,
+            callers,
             lifecycle,
             propagator,
             metrics,
@@ -98,8 +103,10 @@ impl Front {
             );
         }
         let method = Method::of(request.uri().path());
-        if method == Method::Infrastructure {
-            return self.infrastructure(request, held).await;
+        match method {
+            Method::Health => return self.infrastructure(request, held).await,
+            Method::Reflection => return self.reflection(request, &remote, held).await,
+            Method::ExecuteResponseAction | Method::Unknown => {}
         }
         let mut observation =
             Observation::start(&request, method, &remote, &self.propagator, &self.metrics);
@@ -142,11 +149,14 @@ impl Front {
         // Whatever the method: an unknown one, too, is a call that costs memory.
         let _open = self.places.open()?;
         if method == Method::ExecuteResponseAction {
+            let caller = self.admit(&request, remote, Rpc::ExecuteResponseAction, deadline);
+            let caller = caller.await?;
+            observation.called_by(&caller);
             let place = place.insert(Place::new(self.places.clone()));
             request.extensions_mut().insert(CallContext {
                 deadline,
                 peer: remote.peer().clone(),
-                caller: Caller::anonymous(),
+                caller,
                 span: observation.span().clone(),
                 place: place.clone(),
             });
@@ -172,15 +182,52 @@ impl Front {
         }
     }
 
+    /// Who calls, if they may.
+    async fn admit(
+        &self,
+        request: &Request<Incoming>,
+        remote: &Remote,
+        rpc: Rpc,
+        deadline: Deadline,
+    ) -> Result<Caller, Failure> {
+        let peer = remote.peer();
+        let presented = Presented {
+            metadata: request.headers(),
+            certificate: peer.certificate.as_deref(),
+            is_local: peer.is_local(),
+        };
+        let admitted = self.callers.admit(presented, rpc);
+        match timeout_at(deadline.expires(), admitted).await {
+            Ok(admitted) => admitted,
+            Err(_elapsed) => Err(Failure::new(Kind::DeadlineBeforeSend, NOT_KNOWN)),
+        }
+    }
+
+    /// Reflection, for those who may.
+    async fn reflection(
+        &self,
+        request: Request<Incoming>,
+        remote: &Remote,
+        held: Held,
+    ) -> Response<ReplyBody> {
+        let admitted = match self.deadline(&request) {
+            Ok(deadline) => {
+                self.admit(&request, remote, Rpc::Reflection, deadline)
+                    .await
+            }
+            Err(failure) => Err(failure),
+        };
+        match admitted {
+            Ok(_caller) => self.infrastructure(request, held).await,
+            Err(failure) => refused(failure, held),
+        }
+    }
+
     /// Health and reflection: no span, no limits, but the caller's deadline.
     async fn infrastructure(&self, request: Request<Incoming>, held: Held) -> Response<ReplyBody> {
         let deadline = match self.deadline(&request) {
             Ok(deadline) => deadline,
-            Err(failure) => {
-                return status::from_failure(failure)
-                    .into_http()
-                    .map(|body| ReplyBody::new(body, None, held));
-            }
+            Err(failure) => return refused(failure, held),
         };
         let has_deadline = request.headers().contains_key(grpc_timeout::GRPC_TIMEOUT);
         let mut routes = self.routes.clone();
@@ -226,6 +273,11 @@ fn is_grpc<B>(request: &Request<B>) -> bool {
 fn bare_error(response: &Response<Body>) -> Option<Status> {
     Status::from_header_map(response.headers())
         .filter(|status| status.code() != Code::Ok && status.details().is_empty())
+}
+
+fn refused(failure: Failure, held: Held) -> Response<ReplyBody> {
+    let response = status::from_failure(failure).into_http();
+    response.map(|body| ReplyBody::new(body, None, held))
 }
 
 fn draining() -> Failure {

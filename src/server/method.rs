@@ -9,9 +9,11 @@ const EXECUTE: &str = "incidentgate.v1.IncidentTaskService/ExecuteResponseAction
 pub enum Method {
     /// Starts an action: traced, counted and limited.
     ExecuteResponseAction,
-    /// Health and reflection: probes and tools. Neither traced nor limited, so that
-    /// a probe's answer never depends on the load and drowns no trace.
-    Infrastructure,
+    /// Health: neither traced nor limited, so that a probe's answer never depends on the
+    /// load and drowns no trace; and open to everybody.
+    Health,
+    /// Reflection, for tools: neither traced nor limited.
+    Reflection,
     /// Anything else: traced as `_OTHER`.
     Unknown,
 }
@@ -22,9 +24,10 @@ impl Method {
         let name = path.strip_prefix('/').unwrap_or(path);
         if name == EXECUTE {
             Self::ExecuteResponseAction
-        } else if name.starts_with("grpc.health.v1.Health/") || name.starts_with("grpc.reflection.")
-        {
-            Self::Infrastructure
+        } else if name.starts_with("grpc.health.v1.Health/") {
+            Self::Health
+        } else if name.starts_with("grpc.reflection.") {
+            Self::Reflection
         } else {
             Self::Unknown
         }
@@ -34,7 +37,7 @@ impl Method {
     pub const fn name(self) -> &'static str {
         match self {
             Self::ExecuteResponseAction => EXECUTE,
-            Self::Infrastructure | Self::Unknown => names::OTHER,
+            Self::Health | Self::Reflection | Self::Unknown => names::OTHER,
         }
     }
 }

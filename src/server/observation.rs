@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{Request, Uri};
 use opentelemetry::{
-    Context, KeyValue, StringValue,
+    Context, KeyValue, StringValue, Value,
     trace::{Status as SpanStatus, TraceContextExt as _},
 };
 use tokio::time::Instant;
@@ -15,6 +15,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::method::Method;
 use crate::{
+    caller::Caller,
     failure::Failure,
     peer::{Peer, PeerAddress},
     rpc::status,
@@ -107,6 +108,19 @@ impl Observation {
         &self.span
     }
 
+    /// Takes note of who calls, as far as it is proven.
+    pub(super) fn called_by(&self, caller: &Caller) {
+        let span = self.context.span();
+        if span.is_recording() {
+            let names = caller.identities().map(|name| name.to_string().into());
+            let names: Vec<StringValue> = names.collect();
+            if !names.is_empty() {
+                let names = Value::Array(names.into());
+                span.set_attribute(KeyValue::new(names::CALLER_NAMES, names));
+            }
+        }
+    }
+
     /// Takes note of what the answer will be: an error, or how the success is known.
     pub(super) fn expect(&mut self, status: Option<Status>, succeeded: Option<Outcome>) {
         self.outcome = status
@@ -182,7 +196,7 @@ fn server_span(method: Method) -> Span {
             "incidentgate.v1.IncidentTaskService/ExecuteResponseAction",
             otel.kind = "server",
         ),
-        Method::Infrastructure | Method::Unknown => tracing::info_span!(
+        Method::Health | Method::Reflection | Method::Unknown => tracing::info_span!(
             parent: None,
             "grpc",
             otel.kind = "server",

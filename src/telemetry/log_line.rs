@@ -205,8 +205,12 @@ impl Visit for HumanFields<'_> {
 
 /// What is behind an error, outermost first.
 fn causes(error: &(dyn Error + 'static)) -> Option<String> {
-    let chain = std::iter::successors(error.source(), |cause| cause.source());
-    let causes: Vec<String> = chain.map(ToString::to_string).collect();
+    let mut causes = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
     (!causes.is_empty()).then(|| causes.join(": "))
 }
 

@@ -76,6 +76,8 @@ pub const URL_TEMPLATE: &str = "url.template";
 
 /// Whether the action was started; see [`Outcome`](super::labels::Outcome).
 pub const ACTION_OUTCOME: &str = "incidentgate.action.outcome";
+/// Server span only: the names that the caller has proven to have.
+pub const CALLER_NAMES: &str = "incidentgate.caller.names";
 /// Why a POST was sent again; see [`ResendCause`](super::labels::ResendCause).
 pub const RESEND_CAUSE: &str = "incidentgate.resend.cause";
 /// What was fetched; see [`FetchOf`](super::labels::FetchOf).

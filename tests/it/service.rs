@@ -100,6 +100,7 @@ async fn serving(service: impl IncidentTaskService) -> IncidentTaskServiceClient
     let front = Front::new(
         Routes::new(IncidentTaskServiceServer::new(service)),
         limits(),
+        incidentgate::callers::Callers::open(),
         lifecycle.clone(),
         Propagator::default(),
         Metrics::disabled(),
