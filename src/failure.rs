@@ -8,6 +8,10 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 pub use kind::{Kind, Origin, Outcome};
 
+/// The longest claims challenge that is handed on. It travels in a trailer, whose block
+/// must stay under 6 KiB, and a cut challenge would be useless.
+const MAX_CLAIMS_BYTES: usize = 1024;
+
 /// A call that did not succeed, with all that is known about it.
 ///
 /// `Display` is the message for the caller: it holds no token, no URL and no
@@ -17,15 +21,15 @@ pub struct Failure {
     /// What happened: the row of the status table.
     pub kind: Kind,
     /// One English sentence or two for the developer of the caller.
-    pub message: String,
+    pub message: Box<str>,
     /// The fields of the request that were wrong, for [`Kind::InvalidRequest`]
     /// and [`Kind::InvalidTaskId`].
-    pub violations: Vec<Violation>,
+    pub violations: Box<[Violation]>,
     /// What Graph answered, if it answered.
     pub reply: Option<Box<GraphReply>>,
-    /// What Entra wants of the user first (a claims challenge), in base64, for the caller
-    /// to hand on to Entra.
-    pub claims: Option<String>,
+    /// What Entra wants first (a claims challenge), in base64; see
+    /// [`Failure::with_claims`].
+    pub claims: Option<Box<str>>,
     /// The id under which the call was, or would have been, sent to Graph.
     pub client_request_id: Option<String>,
     /// How many POSTs have been handed to the connection for this call.
@@ -67,8 +71,8 @@ impl Failure {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self {
             kind,
-            message: message.into(),
-            violations: Vec::new(),
+            message: message.into().into_boxed_str(),
+            violations: Box::default(),
             reply: None,
             claims: None,
             client_request_id: None,
@@ -88,7 +92,7 @@ impl Failure {
             Kind::InvalidRequest,
             format!("the request is malformed: {}", listed.join("; ")),
         );
-        failure.violations = violations;
+        failure.violations = violations.into();
         failure
     }
 
@@ -96,6 +100,15 @@ impl Failure {
     #[must_use]
     pub fn because(mut self, source: impl Error + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// Adds a claims challenge in base64, for a token request to Entra: the caller's own,
+    /// or the gateway's. One that is too long is left out.
+    #[must_use]
+    pub fn with_claims(mut self, claims: Option<String>) -> Self {
+        let is_short = |claims: &String| claims.len() <= MAX_CLAIMS_BYTES;
+        self.claims = claims.filter(is_short).map(String::into_boxed_str);
         self
     }
 

@@ -49,15 +49,24 @@ pub struct Course {
     /// The tries so far.
     pub tries: u32,
     /// Whether the outcome of a POST of this call is unknown.
-    pub in_doubt: bool,
-    /// Whether a POST has been sent after that.
-    pub resent: bool,
+    pub doubt: Doubt,
     /// The time that the caller still gives; nothing once it has left.
     pub remaining: Duration,
     /// Whether the process as a whole may try again ([`Budget::allows`]).
     pub within_budget: bool,
     /// Whether a token that Graph refuses can be renewed, and has not been for this call.
     pub may_renew: bool,
+}
+
+/// Whether the outcome of a POST is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// All that was sent was certainly not started.
+    None,
+    /// It is.
+    Open,
+    /// It is, and a POST has been sent after that.
+    Resent,
 }
 
 /// What comes next.
@@ -84,13 +93,16 @@ impl Policy {
     pub fn decide(&self, finding: Finding<'_>, course: &Course, random: f64) -> Next {
         match finding {
             Finding::Failed(failure) if self.is_to_be_looked_at(failure, course) => Next::Reconcile,
-            Finding::Failed(failure) if failure.kind.may_be_sent_again() && !course.in_doubt => {
+            Finding::Failed(failure)
+                if failure.kind.may_be_sent_again() && course.doubt == Doubt::None =>
+            {
                 let floor = failure.named_delay().unwrap_or_default();
                 self.again(floor, course, random)
             }
             Finding::Failed(failure) if self.is_to_be_renewed(failure, course) => Next::Renew,
             Finding::NotStartedYet
-                if self.reconciliation == Reconciliation::Resend && !course.resent =>
+                if self.reconciliation == Reconciliation::Resend
+                    && course.doubt != Doubt::Resent =>
             {
                 self.again(Duration::ZERO, course, random)
             }
@@ -101,7 +113,7 @@ impl Policy {
     /// Whether the task's own state can say more than the attempt did: it may resolve
     /// a doubt, also an earlier attempt's.
     fn is_to_be_looked_at(&self, failure: &Failure, course: &Course) -> bool {
-        let doubtful = course.in_doubt || failure.outcome() == Outcome::Unknown;
+        let doubtful = course.doubt != Doubt::None || failure.outcome() == Outcome::Unknown;
         doubtful
             && self.reconciliation != Reconciliation::Off
             // Time is up, or the fault is here.
@@ -149,14 +161,13 @@ mod tests {
     };
     const FIRST: Course = Course {
         tries: 1,
-        in_doubt: false,
-        resent: false,
+        doubt: Doubt::None,
         remaining: Duration::from_secs(3600),
         within_budget: true,
         may_renew: false,
     };
     const DOUBT: Course = Course {
-        in_doubt: true,
+        doubt: Doubt::Open,
         ..FIRST
     };
 
@@ -252,10 +263,9 @@ mod tests {
             may_renew: true,
             ..FIRST
         };
-        let mut challenged = failed(Kind::CallerTokenRejected);
-        challenged.claims = Some("claims".to_owned());
-        let mut own = failed(Kind::GatewayCredentialRejected);
-        own.claims = Some("claims".to_owned());
+        let claims = || Some("claims".to_owned());
+        let challenged = failed(Kind::CallerTokenRejected).with_claims(claims());
+        let own = failed(Kind::GatewayCredentialRejected).with_claims(claims());
         for (failure, course, want) in [
             (
                 failed(Kind::GatewayCredentialRejected),
@@ -286,7 +296,7 @@ mod tests {
             (
                 failed(Kind::GatewayCredentialRejected),
                 Course {
-                    in_doubt: true,
+                    doubt: Doubt::Open,
                     ..renewable
                 },
                 Next::Reconcile,
@@ -316,7 +326,7 @@ mod tests {
         }
         for stopped in [
             Course {
-                resent: true,
+                doubt: Doubt::Resent,
                 ..DOUBT
             },
             Course { tries: 3, ..DOUBT },

@@ -3,6 +3,7 @@
 use crate::{
     credentials::Grant,
     failure::{Failure, Kind, Outcome},
+    retry::Doubt,
     telemetry::ResendCause,
 };
 
@@ -15,8 +16,9 @@ pub(super) struct Trail {
     pub(super) renewed: bool,
     pub(super) tries: u32,
     /// The last failure that left the outcome unknown.
-    pub(super) doubt: Option<Failure>,
-    pub(super) resent: bool,
+    pub(super) lost: Option<Failure>,
+    /// Whether a POST was sent after that.
+    resent: bool,
     pub(super) on_new_connection: bool,
 }
 
@@ -26,20 +28,28 @@ impl Trail {
             grant,
             renewed: false,
             tries: 0,
-            doubt: None,
+            lost: None,
             resent: false,
             on_new_connection: false,
+        }
+    }
+
+    /// Whether the outcome of a POST is unknown.
+    pub(super) fn doubt(&self) -> Doubt {
+        match &self.lost {
+            None => Doubt::None,
+            Some(_) if self.resent => Doubt::Resent,
+            Some(_) => Doubt::Open,
         }
     }
 
     /// The answer after the last failure. A refusal says nothing about an earlier POST
     /// that was lost: that doubt stays, unless the action is known to be started.
     pub(super) fn verdict(&self, mut last: Failure) -> Failure {
-        match &self.doubt {
+        match &self.lost {
             Some(doubt) if last.outcome() == Outcome::NotStarted => doubt.clone(),
             Some(_) if last.outcome() == Outcome::AlreadyStarted => {
-                "the action has been started, by an earlier POST of this call whose answer was lost, or by another call"
-                    .clone_into(&mut last.message);
+                last.message = "the action has been started, by an earlier POST of this call whose answer was lost, or by another call".into();
                 last
             }
             Some(_) | None => last,
@@ -48,7 +58,7 @@ impl Trail {
 
     /// The POST is sent again after `failure`.
     pub(super) fn turn(&mut self, failure: &Failure) {
-        self.resent |= self.doubt.is_some();
+        self.resent |= self.lost.is_some();
         // "Always make new retry requests over a new HTTP connection" after a 503 (Graph
         // page "Best practices for working with Microsoft Graph").
         self.on_new_connection = matches!(failure.kind, Kind::Unavailable | Kind::ServerFault);

@@ -29,7 +29,7 @@ use crate::{
     failure::{Failure, Kind, Outcome},
     graph::{Attempt, Departed, GraphClient},
     peer::PeerAddress,
-    retry::{Budget, Course, Finding, Next, Policy},
+    retry::{Budget, Course, Doubt, Finding, Next, Policy},
     telemetry::Metrics,
     throttle::{Gates, Passage},
 };
@@ -246,7 +246,7 @@ impl Work {
                     self.tools.budget.failed();
                 }
                 if unknown {
-                    trail.doubt = Some(failure.clone());
+                    trail.lost = Some(failure.clone());
                 }
                 Err(failure)
             }
@@ -266,8 +266,7 @@ impl Work {
     fn decide(&self, finding: Finding<'_>, trail: &Trail) -> Next {
         let course = Course {
             tries: trail.tries,
-            in_doubt: trail.doubt.is_some(),
-            resent: trail.resent,
+            doubt: trail.doubt(),
             may_renew: self.credential.is_renewable() && !trail.renewed,
             ..self.course()
         };
@@ -282,8 +281,7 @@ impl Work {
         };
         Course {
             tries: 0,
-            in_doubt: false,
-            resent: false,
+            doubt: Doubt::None,
             remaining,
             within_budget: self.tools.budget.allows(),
             may_renew: false,

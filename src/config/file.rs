@@ -76,10 +76,8 @@ impl File<'_> {
 fn joined(items: &DeArray<'_>) -> Option<String> {
     let texts: Option<Vec<&str>> = items
         .iter()
-        .map(|item| match item.get_ref() {
-            DeValue::String(text) if !text.is_empty() && !text.contains(',') => Some(text.as_ref()),
-            _ => None,
-        })
+        .map(|item| item.get_ref().as_str())
+        .map(|text| text.filter(|text| !text.is_empty() && !text.contains(',')))
         .collect();
     Some(texts?.join(", "))
 }

@@ -260,8 +260,8 @@ settings! {
 
     /// Who may call. Client certificates count where `tls.client_ca_file` is set.
     callers: Callers {
-        /// Whose tokens prove who calls: the issuer, exactly as its tokens and its OpenID
-        /// Connect discovery document name it. None: no tokens are asked for.
+        /// Whose tokens prove who calls: the issuer, exactly as its tokens and its discovery
+        /// document (`OpenID` Connect) name it. None: no tokens are asked for.
         jwt_issuer: Option<String> = "", optional(issuer());
         /// For whom a caller's token must be (`aud`, one of these): this gateway's
         /// application id or its URI.

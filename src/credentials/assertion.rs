@@ -80,6 +80,6 @@ fn private_key(pem: &[u8]) -> Option<RsaKeyPair> {
         PrivateKeyDer::Pkcs1(key) => RsaKeyPair::from_der(key.secret_pkcs1_der()).ok(),
         PrivateKeyDer::Pkcs8(key) => RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).ok(),
         // An elliptic curve; Entra takes RSA only.
-        _ => None,
+        PrivateKeyDer::Sec1(_) | _ => None,
     }
 }

@@ -14,9 +14,6 @@ use crate::failure::{Failure, Kind};
 
 /// As much of `error` and `suberror` is kept.
 const MAX_WORD: usize = 64;
-/// The longest claims that are handed on; a trailer block must stay small, and cut claims
-/// are useless.
-const MAX_CLAIMS_BYTES: usize = 1024;
 
 /// For whom a token was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +61,8 @@ pub(super) fn failure(whose: For, status: StatusCode, headers: &HeaderMap, body:
     let kind = kind(whose, status, &body);
     let claims = body.claims.as_deref().map(|claims| STANDARD.encode(claims));
     let words = Words::of(status, body);
-    let mut failure = Failure::new(kind, format!("{} ({words})", headline(kind)));
-    failure.claims = claims.filter(|claims| claims.len() <= MAX_CLAIMS_BYTES);
+    let mut failure =
+        Failure::new(kind, format!("{} ({words})", headline(kind))).with_claims(claims);
     if let Some(delay) = retry_after(headers) {
         failure = failure.with_retry_after(delay);
     }
@@ -98,21 +95,29 @@ fn kind(whose: For, status: StatusCode, body: &Body) -> Kind {
 }
 
 fn headline(kind: Kind) -> &'static str {
-    match kind {
-        Kind::AppOnlyToken => {
-            "the caller's token is an application's: only a user's token can be exchanged for one for Graph"
-        }
-        Kind::InteractionRequired => {
-            "Entra wants the user to sign in again; take the metadata key `claims` to it and send the new token"
-        }
-        Kind::CallerUnauthenticated => {
-            "Entra does not take the caller's token; get a new one for this gateway"
-        }
-        Kind::GatewayCredentialRejected => {
-            "Entra gives this gateway no token for Graph; its operator has to mend that"
-        }
-        _ => "no token for Graph could be had from Entra now",
-    }
+    const HEADLINES: [(Kind, &str); 4] = [
+        (
+            Kind::AppOnlyToken,
+            "the caller's token is an application's: only a user's token can be exchanged for one for Graph",
+        ),
+        (
+            Kind::InteractionRequired,
+            "Entra wants the user to sign in again; take the metadata key `claims` to it and send the new token",
+        ),
+        (
+            Kind::CallerUnauthenticated,
+            "Entra does not take the caller's token; get a new one for this gateway",
+        ),
+        (
+            Kind::GatewayCredentialRejected,
+            "Entra gives this gateway no token for Graph; its operator has to mend that",
+        ),
+    ];
+    let headline = HEADLINES.iter().find(|(of, _)| *of == kind);
+    headline.map_or(
+        "no token for Graph could be had from Entra now",
+        |(_, headline)| headline,
+    )
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

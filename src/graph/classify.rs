@@ -100,14 +100,13 @@ pub(super) fn failure(kind: Kind, reply: &Reply<'_>, error: ErrorBody) -> Failur
         Some(said) => format!("{}: {said}", headline(kind)),
         None => format!("{} (HTTP {})", headline(kind), reply.status.as_u16()),
     };
-    let mut failure = Failure::new(kind, message);
+    let mut failure = Failure::new(kind, message).with_claims(challenge::claims(reply.headers));
     if kind == Kind::InvalidTaskId {
-        failure.violations = vec![Violation {
+        failure.violations = Box::new([Violation {
             field: "incident_task_id",
             description: "Graph does not take it for an incident task's id".to_owned(),
-        }];
+        }]);
     }
-    failure.claims = challenge::claims(reply.headers);
     failure.reply = Some(Box::new(GraphReply {
         status: reply.status.as_u16(),
         action_type: error.message.as_deref().and_then(error_kind::action_type),

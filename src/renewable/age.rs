@@ -39,8 +39,9 @@ impl<T> Fetched<T> {
     /// dead on arrival.
     pub fn living(value: T, now: Instant, lifetime: Duration) -> Option<Self> {
         // Short lives are divided alike.
-        let expires_at = now + (lifetime - MARGIN.min(lifetime / 10));
-        let stale_at = now + (lifetime - RENEW_BEFORE.min(lifetime / 2));
+        let before_the_end = |share| now + lifetime.saturating_sub(share);
+        let expires_at = before_the_end(MARGIN.min(lifetime / 10));
+        let stale_at = before_the_end(RENEW_BEFORE.min(lifetime / 2));
         (!lifetime.is_zero()).then_some(Self {
             value,
             stale_at,

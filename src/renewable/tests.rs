@@ -9,12 +9,14 @@ use super::*;
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
+type Asked = oneshot::Sender<Result<u32, Failure>>;
+
 /// Fetches that end when the test says so, with what it says.
 #[derive(Clone, Default)]
 struct Issuer {
     asked: Arc<AtomicUsize>,
     hints: Arc<Mutex<Vec<Hint>>>,
-    open: Arc<Mutex<Vec<oneshot::Sender<Result<u32, Failure>>>>>,
+    open: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Issuer {

@@ -52,13 +52,13 @@ pub fn adopt(status: &Status) -> Status {
     if status.code() != Code::Unimplemented {
         let why = format!("the request's message cannot be read: {}", status.message());
         let mut failure = Failure::new(Kind::InvalidRequest, why);
-        failure.violations = vec![Violation {
+        failure.violations = Box::new([Violation {
             field: "request",
             description: format!(
                 "must be an ExecuteResponseActionRequest of {} KiB at most",
                 MAX_REQUEST_BYTES / 1024
             ),
-        }];
+        }]);
         return from_failure(failure);
     }
     let failure = Failure::new(Kind::InvalidRequest, status.message());

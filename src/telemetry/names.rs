@@ -180,12 +180,13 @@ pub const DURATION_BOUNDARIES: [f64; 14] = [
 ];
 
 /// `error.type` of a fetch that failed so.
-pub const fn error_type_of_fetch(kind: Kind) -> &'static str {
-    match kind {
-        Kind::CredentialUnavailable | Kind::IssuerUnavailable => "unavailable",
-        Kind::InteractionRequired => "interaction_required",
-        Kind::GatewayCredentialRejected | Kind::CallerUnauthenticated => "rejected",
-        _ => OTHER,
+pub fn error_type_of_fetch(kind: Kind) -> &'static str {
+    if kind.may_be_sent_again() {
+        "unavailable"
+    } else if kind == Kind::InteractionRequired {
+        "interaction_required"
+    } else {
+        "rejected"
     }
 }
 

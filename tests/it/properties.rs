@@ -43,7 +43,7 @@ proptest! {
         message in long_text(),
     ) {
         let mut failure = at_full_length(kind, "x", Duration::from_secs(7), 1);
-        failure.message = message;
+        failure.message = message.into();
         keeps_every_promise(&failure);
     }
 

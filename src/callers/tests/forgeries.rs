@@ -15,7 +15,7 @@ async fn refused(callers: &Callers, token: &str) -> String {
         assert!(!shown.contains(part), "{shown}");
     }
     assert!(shown.contains(AUDIENCE), "what would be right: {shown}");
-    failure.message
+    failure.message.into_string()
 }
 
 #[tokio::test]

@@ -146,9 +146,17 @@ fn what_is_missing_or_too_much_is_named_with_its_reason() {
             "callers.forwarded_certificates",
             "any peer could forge the header",
         ),
+    ] {
+        assert_named(with(keys, changed), key, why);
+    }
+}
+
+#[test]
+fn who_calls_and_by_which_certificates_is_named_with_its_reason() {
+    for (keys, changed, key, why) in [
         (
-            &OPEN,
-            &[("policy.execute_response_action", "*")],
+            &OPEN[..],
+            &[("policy.execute_response_action", "*")][..],
             "policy.execute_response_action",
             "a way for callers to prove who they are",
         ),
@@ -171,13 +179,18 @@ fn what_is_missing_or_too_much_is_named_with_its_reason() {
             "together with",
         ),
     ] {
-        let lines = mistakes(with(keys, changed));
-        let [line] = &lines[..] else {
-            panic!("one mistake for {key}: {lines:?}")
-        };
-        assert!(line.starts_with(&format!("{key} (")), "{line}");
-        assert!(line.contains(why), "{line}");
+        assert_named(with(keys, changed), key, why);
     }
+}
+
+#[track_caller]
+fn assert_named(loaded: Result<Loaded, Mistakes>, key: &str, why: &str) {
+    let lines = mistakes(loaded);
+    let [line] = &lines[..] else {
+        panic!("one mistake for {key}: {lines:?}")
+    };
+    assert!(line.starts_with(&format!("{key} (")), "{line}");
+    assert!(line.contains(why), "{line}");
 }
 
 #[test]

@@ -38,7 +38,8 @@ pub(crate) fn status_budget(data: &[u8]) {
         action_type: said(64),
         request_id: said(64),
     }));
-    failure.claims = said(1024);
+    let claims = said(1024);
+    failure = failure.with_claims(claims);
     let description = format!("is wrong: {}", text(120));
     failure.violations = ["incident_task_id", "client_request_id"]
         .map(|field| Violation {
@@ -93,7 +94,7 @@ pub(crate) fn at_full_length(kind: Kind, text: &str, delay: Duration, attempts: 
         action_type: Some("t".repeat(64)),
         request_id: Some("r".repeat(64)),
     }));
-    failure.claims = Some("Q".repeat(1024));
+    failure = failure.with_claims(Some("Q".repeat(1024)));
     failure.client_request_id = Some(CLIENT_REQUEST_ID.to_owned());
     failure.attempts = attempts;
     failure
