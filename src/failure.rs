@@ -150,3 +150,18 @@ impl Error for Failure {
             .map(|source| source as &(dyn Error + 'static))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_that_are_too_long_are_left_out() {
+        let with = |length| {
+            let claims = Some("Q".repeat(length));
+            Failure::new(Kind::InteractionRequired, "").with_claims(claims)
+        };
+        assert!(with(MAX_CLAIMS_BYTES).claims.is_some());
+        assert!(with(MAX_CLAIMS_BYTES + 1).claims.is_none());
+    }
+}

@@ -9,6 +9,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use reqwest::{Certificate, Client, ClientBuilder, redirect, retry};
 use tokio::time::timeout;
+use url::Url;
 
 const USER_AGENT: &str = concat!("incidentgate/", env!("CARGO_PKG_VERSION"));
 /// The largest document that is read. The signing keys of a large issuer have some 50 KiB.
@@ -90,6 +91,19 @@ pub fn builder(way: Way, extra_roots: Option<&[u8]>) -> Result<ClientBuilder, Bu
         builder = builder.tls_certs_merge(certificates);
     }
     Ok(builder)
+}
+
+// === impl Way ===
+
+impl Way {
+    /// The way to a URL, by its scheme.
+    pub fn to(url: &Url) -> Self {
+        if url.scheme() == "http" {
+            Self::Plain
+        } else {
+            Self::Secure
+        }
+    }
 }
 
 // === impl Documents ===

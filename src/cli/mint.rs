@@ -4,17 +4,20 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::Args;
-use reqwest::{Client, Response, Url, redirect, retry};
+use http::Request;
 use serde_json::Value;
+use url::Url;
 
 use super::{FAILURE, fail, print};
-use crate::{config::form, sandbox::Mint};
+use crate::{
+    config::form,
+    outbound::{Documents, Way},
+    sandbox::Mint,
+};
 
 /// The most time until the answer. A sandbox that makes its first key takes less than one
 /// second.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What is read of an answer: no token that a gateway takes is longer.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Prints an access token of a running sandbox's Entra, to try things with. Nobody but
 /// that sandbox, and who trusts its keys, accepts it.
@@ -78,45 +81,20 @@ impl MintToken {
             expires_in: self.expires_in,
             ..Mint::default()
         };
-        let client = Client::builder()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .timeout(PATIENCE)
-            .build()?;
-        let body = serde_json::to_string(&mint)?;
+        let body = serde_json::to_vec(&mint)?;
         let sandbox = self.sandbox.origin().ascii_serialization();
-        let response = client
-            .post(url)
-            .body(body)
-            .send()
+        let answer = Documents::new(Way::Plain, None, PATIENCE)?
+            .send(Request::post(url.as_str()).body(body.into())?)
             .await
-            .map_err(reqwest::Error::without_url)
             .with_context(|| format!("no sandbox answers at {sandbox}"))?;
-        let status = response.status();
-        let answer = read(response).await?;
+        let status = answer.status;
+        let answer: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let text = |field| answer.get(field).and_then(Value::as_str);
         text("access_token").map(str::to_owned).with_context(|| {
             let said = text("error").unwrap_or("that is no sandbox with an Entra");
             format!("{sandbox} answered {}: {said}", status.as_u16())
         })
     }
-}
-
-/// The answer as JSON; `null` for anything else, and for what is too long.
-async fn read(mut response: Response) -> anyhow::Result<Value> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(reqwest::Error::without_url)?
-    {
-        body.extend_from_slice(&chunk);
-        if body.len() > MAX_ANSWER_BYTES {
-            return Ok(Value::Null);
-        }
-    }
-    Ok(serde_json::from_slice(&body).unwrap_or_default())
 }
 
 fn parse_sandbox(text: &str) -> Result<Url, String> {

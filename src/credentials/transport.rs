@@ -64,11 +64,7 @@ pub(super) struct Transport {
 impl Entra {
     /// Sets up the client; connects to nothing yet.
     pub fn new(options: EntraOptions) -> Result<Self, BuildError> {
-        let way = if options.authority.scheme() == "http" {
-            Way::Plain
-        } else {
-            Way::Secure
-        };
+        let way = Way::to(&options.authority);
         let roots = options.extra_roots.as_deref();
         Ok(Self {
             documents: Documents::new(way, roots, options.timeout)?,

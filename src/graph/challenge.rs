@@ -79,7 +79,6 @@ mod tests {
             "Bearer claims=\"\"",
             "Bearer claims=\"a b\"",
             "Bearer xclaims=\"QQ\"",
-            &format!("Bearer claims=\"{}\"", "Q".repeat(1025)),
         ] {
             assert_eq!(found(line), None, "{line}");
         }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, Identity, Url, redirect, retry};
+use reqwest::{Client, Identity, Url};
 
 use super::client::GraphOptions;
 use crate::{
+    outbound::{self, Way},
     reload::File,
     tls::{Pair, TlsError},
 };
 
-const USER_AGENT: &str = concat!("incidentgate/", env!("CARGO_PKG_VERSION"));
 /// A dead connection is found by HTTP/2 pings within half a minute, idle or not, and
 /// not by a call that would end without knowing its outcome.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
@@ -42,17 +42,12 @@ pub enum BuildError {
     /// The Graph URL is not one.
     #[error("graph.url is not a URL with a host")]
     Url,
-    /// There is no extra certificate.
-    #[error("graph.ca_file holds no readable PEM certificates")]
-    ExtraRoots,
     /// The client certificate or its key is of no use.
     #[error(transparent)]
     Identity(#[from] TlsError),
-    /// TLS could not be set up.
-    #[error(
-        "no TLS client could be set up; install the system's CA certificates (ca-certificates) or name a bundle by graph.ca_file"
-    )]
-    Client(#[source] reqwest::Error),
+    /// There are no certificates to trust.
+    #[error("graph.ca_file")]
+    Client(#[from] outbound::BuildError),
 }
 
 // === impl Clients ===
@@ -71,41 +66,22 @@ impl Clients {
 /// `pooled`: whether connections are kept and shared.
 fn client(options: &GraphOptions, tls: &GraphTls, pooled: bool) -> Result<Client, BuildError> {
     let url = Url::parse(&options.url).map_err(|_| BuildError::Url)?;
-    let plaintext = url.scheme() == "http";
-    let mut builder = Client::builder()
-        .user_agent(USER_AGENT)
+    let roots = tls.roots.as_ref().map(|file| &*file.bytes);
+    let mut builder = outbound::builder(Way::to(&url), roots)?
         .connect_timeout(options.connect_timeout)
         .pool_idle_timeout(options.pool_idle_timeout)
-        // Every request on the wire is an attempt that the gateway has decided on.
-        .retry(retry::never())
-        .redirect(redirect::Policy::none())
-        .referer(false)
-        .https_only(!plaintext)
         .http2_keep_alive_interval(PING_INTERVAL)
         .http2_keep_alive_timeout(PING_TIMEOUT)
         .http2_keep_alive_while_idle(true);
-    if plaintext {
-        // Plain http is for loopback only: never behind a proxy, and it needs no
-        // certificates, which a minimal container may not have.
-        builder = builder.no_proxy().tls_certs_only([]);
-    }
     if options.http2_prior_knowledge {
         builder = builder.http2_prior_knowledge();
     }
     if !pooled {
         builder = builder.pool_max_idle_per_host(0);
     }
-    if let Some(file) = &tls.roots {
-        // Text without any PEM block is a bundle of none for the parser.
-        let certificates = Certificate::from_pem_bundle(&file.bytes)
-            .ok()
-            .filter(|certificates| !certificates.is_empty())
-            .ok_or(BuildError::ExtraRoots)?;
-        builder = builder.tls_certs_merge(certificates);
-    }
     if let Some(pair) = &tls.client {
-        let identity = Identity::from_pem(&pair.to_pem()?).map_err(BuildError::Client)?;
+        let identity = Identity::from_pem(&pair.to_pem()?).map_err(outbound::BuildError::Client)?;
         builder = builder.identity(identity);
     }
-    builder.build().map_err(BuildError::Client)
+    Ok(builder.build().map_err(outbound::BuildError::Client)?)
 }

@@ -109,7 +109,7 @@ fn a_bundle_without_a_certificate_ends_before_a_port_is_opened() {
         let ended = Program::start_with(&["serve", "--listen", "127.0.0.1:0"], &variables, "");
         let ended = ended.ended();
         assert_eq!(ended.code, Some(1), "{ended:?}");
-        let wanted = "incidentgate: graph.ca_file holds no readable PEM certificates\n";
+        let wanted = "incidentgate: graph.ca_file: it holds no readable PEM certificates\n";
         assert_eq!(ended.stderr, wanted);
     }
 }
