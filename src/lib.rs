@@ -12,28 +12,30 @@
 //! | 1 | [`server`] `listener`, `connection` | a connection is accepted, shakes hands, and lives within its limits |
 //! | 2 | [`server`] `front`, `observation` | is it gRPC? span and metrics begin; draining? |
 //! | 3 | [`server`] `grpc_timeout`, [`deadline`] | until when it must be answered |
-//! | 4 | [`callers`], [`credentials`] | who calls and whether they may, and as whom Graph is called |
+//! | 4 | [`callers`], [`caller`] | who calls, and whether they may |
 //! | 5 | [`rpc`] `validate`, [`command`] | the message becomes a command, or all its faults at once |
 //! | 6 | [`call`] | the spine: a place, attempt, decide, and what happens when the caller leaves |
-//! | 7 | [`throttle`] | has Graph asked this credential to wait? |
-//! | 8 | [`graph`] `client`, `departure`, `exchange`, `refusal` | one POST, whether it may have left, and its end |
-//! | 9 | [`graph`] `classify` | what came back is a success or a [`failure`] |
-//! | 10 | [`retry`] | what to do about a failure: a pure decision |
-//! | 11 | [`rpc`] `status`, `table` | a failure becomes a rich status within a byte budget |
-//! | 12 | [`server`] `reply` | an unknown outcome is encoded so that no mesh replays it |
+//! | 7 | [`credentials`], [`authorization`] | as whom Graph is called |
+//! | 8 | [`throttle`] | has Graph asked this credential to wait? |
+//! | 9 | [`graph`] `client`, `departure`, `exchange`, `refusal` | one POST, whether it may have left, and its end |
+//! | 10 | [`graph`] `classify` | what came back is a success or a [`failure`] |
+//! | 11 | [`retry`] | what to do about a failure: a pure decision |
+//! | 12 | [`rpc`] `status`, `table` | a failure becomes a rich status within a byte budget |
+//! | 13 | [`server`] `reply` | an unknown outcome is encoded so that no mesh replays it |
 //!
 //! Before a POST leaves, and when its outcome is known, [`audit`] records it.
 //!
 //! Whom a connection belongs to is a [`peer`]. Certificates and keys come from files
-//! ([`tls`]), which are read again when they change ([`reload`]).
+//! ([`tls`]), which are read again when they change ([`reload`]). Tokens and an issuer's
+//! signing keys are [`renewable`], and come by [`outbound`] requests.
 //!
 //! Around it: [`config`] is validated before a port is opened, [`app`] builds
 //! everything, [`cli`] has the commands, [`telemetry`] the names, spans, metrics and
-//! logs, and [`sandbox`] is a Graph that misbehaves on demand and knows nobody.
+//! logs, and [`sandbox`] is a Graph and an Entra that misbehave on demand and know nobody.
 //!
-//! Imports run one way: `cli` → `app` → `server`, `rpc` → `call` → `graph`, `retry` →
-//! `failure`. Only `rpc`, `server`, `app` and `cli` name tonic; only `graph` names
-//! reqwest.
+//! Imports run one way: `cli` → `app` → `server`, `rpc` → `call`, `callers` → `graph`,
+//! `credentials`, `retry` → `failure`. Only `rpc`, `server`, `app` and `cli` name tonic;
+//! only `graph` and `outbound` name reqwest.
 
 pub mod app;
 pub mod audit;

@@ -227,6 +227,8 @@ fn the_names_of_metrics_are_the_codes() {
         names::RECONCILIATIONS,
         names::AUDIT_RECORDS,
         names::AUDIT_COMMIT_DURATION,
+        names::FETCH_DURATION,
+        names::TLS_RELOADS,
         names::THROTTLE_CLOSED,
         names::THROTTLE_REFUSED,
         names::CALLS_WAITING,
