@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use http::HeaderMap;
 use serde::Serialize;
 
 use self::{
@@ -23,12 +24,15 @@ use super::{
     token,
 };
 use crate::{
-    app::graph_options,
+    app::{self, graph_options},
     audit::{
         self,
         pending::{Pending, PendingCall, Reader},
     },
     authorization::{Authorization, TokenOwner},
+    caller::Caller,
+    config::Config,
+    credentials::{Credential, Credentials},
     graph::GraphClient,
     telemetry::{Metrics, Propagator},
 };
@@ -65,10 +69,11 @@ pub(super) struct ListPending {
     #[arg(long)]
     json: bool,
     /// Ask Graph what each task shows now; nothing is started.
-    #[arg(long, requires = "token_file")]
+    #[arg(long)]
     reconcile: bool,
     /// A file with an access token for Microsoft Graph that may read the tasks, and nothing
-    /// else; `-` reads it from stdin.
+    /// else; `-` reads it from stdin. Left out, the gateway's own token is used, if the
+    /// configuration has `credentials.mode = "application"`.
     #[arg(long, value_name = "FILE", requires = "reconcile")]
     token_file: Option<PathBuf>,
     #[command(flatten)]
@@ -99,7 +104,7 @@ impl Audit {
 impl ListPending {
     async fn run(mut self) -> ExitCode {
         // What is wrong with the command shows before the logs are read, which may take long.
-        let inquiry = self.token_file.take().map(|token| self.inquiry(&token));
+        let inquiry = self.reconcile.then(|| self.inquiry());
         let inquiry = match inquiry.transpose() {
             Ok(inquiry) => inquiry,
             Err(error) => return fail(USAGE, &error),
@@ -110,24 +115,29 @@ impl ListPending {
         }
     }
 
-    fn inquiry(&mut self, token_file: &Path) -> anyhow::Result<Inquiry> {
-        let from_stdin = |file: &Path| file.as_os_str() == "-";
-        anyhow::ensure!(
-            !(from_stdin(token_file) && self.files.iter().any(|file| from_stdin(file))),
-            "stdin cannot be both an audit log and --token-file"
-        );
+    fn inquiry(&mut self) -> anyhow::Result<Inquiry> {
         let config = std::mem::take(&mut self.graph).load()?.config;
-        let token = token::read(token_file)?;
+        let credential = match &self.token_file {
+            Some(file) => Credential::Given(self.given(file)?),
+            None => own_token(&config)?,
+        };
+        let (propagator, metrics) = (Propagator::default(), Metrics::disabled());
         Ok(Inquiry {
-            graph: GraphClient::new(
-                &graph_options(&config)?,
-                Propagator::default(),
-                Metrics::disabled(),
-            )?,
-            authorization: Authorization::bearer(&token, TokenOwner::Caller)
-                .context("--token-file holds no token")?,
+            graph: GraphClient::new(&graph_options(&config)?, propagator, metrics)?,
+            credential,
             limit: config.reconciliation.timeout,
         })
+    }
+
+    /// The token of `--token-file`.
+    fn given(&self, file: &Path) -> anyhow::Result<Authorization> {
+        let from_stdin = |file: &Path| file.as_os_str() == "-";
+        anyhow::ensure!(
+            !(from_stdin(file) && self.files.iter().any(|file| from_stdin(file))),
+            "stdin cannot be both an audit log and --token-file"
+        );
+        let token = token::read(file)?;
+        Authorization::bearer(&token, TokenOwner::Caller).context("--token-file holds no token")
     }
 
     async fn list(&self, inquiry: Option<Inquiry>) -> anyhow::Result<ExitCode> {
@@ -184,6 +194,16 @@ impl ListPending {
         }
         Ok(pending)
     }
+}
+
+/// The token that the gateway itself would call Graph with.
+fn own_token(config: &Config) -> anyhow::Result<Credential> {
+    let credentials = app::credentials(config, &Metrics::disabled())?;
+    anyhow::ensure!(
+        matches!(credentials, Credentials::Application(_)),
+        "--reconcile needs --token-file, as the configuration has no `credentials.mode = \"application\"`"
+    );
+    Ok(credentials.of(&Caller::anonymous(), &HeaderMap::new())?)
 }
 
 fn read(path: &Path, reader: &mut Reader) -> io::Result<()> {

@@ -14,6 +14,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
             "app",
             "audit",
             "authorization",
+            "caller",
             "command",
             "config",
             "credentials",

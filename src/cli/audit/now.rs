@@ -10,8 +10,8 @@ use tracing::Span;
 
 use crate::{
     audit::pending::PendingCall,
-    authorization::Authorization,
     command::{ClientRequestId, Command, TaskId},
+    credentials::Credential,
     failure::{Failure, Kind},
     graph::{ActionStatus, GraphClient, Look},
 };
@@ -31,7 +31,7 @@ pub(super) enum Now {
 /// Asks Graph.
 pub(super) struct Inquiry {
     pub(super) graph: GraphClient,
-    pub(super) authorization: Authorization,
+    pub(super) credential: Credential,
     /// The most time for one task.
     pub(super) limit: Duration,
 }
@@ -105,9 +105,15 @@ impl Inquiry {
             Err(why) => return Now::Unknown(why.to_owned()),
         };
         let nobody = Span::none();
+        let grant = match self.credential.grant().await {
+            Ok(grant) => grant,
+            Err(failure) => {
+                return Now::Unknown(given_up.get_or_init(|| failure.to_string()).clone());
+            }
+        };
         let look = Look {
             command: &command,
-            authorization: &self.authorization,
+            authorization: grant.authorization(),
             until: Instant::now() + self.limit,
             parent: &nobody,
         };
@@ -159,5 +165,6 @@ fn why(failure: Failure, limit: Duration) -> String {
 /// Whether the next task would fare no better: Graph asks to wait, or takes no such token.
 fn concerns_all(failure: &Failure) -> bool {
     failure.named_delay().is_some()
-        || matches!(failure.kind, Kind::Throttled | Kind::CallerTokenRejected)
+        || failure.kind == Kind::Throttled
+        || failure.kind.refuses_token()
 }

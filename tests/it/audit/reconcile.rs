@@ -3,9 +3,9 @@
 
 use std::fs;
 
-use incidentgate::sandbox::{ActionStatus, Fault, Task};
+use incidentgate::sandbox::{ActionStatus, Fault, Options, Sandbox, Task, Tokens};
 use serde_json::{Value, json};
-use tokio::task::spawn_blocking;
+use tokio::{net::TcpListener, task::spawn_blocking};
 
 use super::{Log, start_sandbox};
 use crate::support::{
@@ -231,12 +231,47 @@ async fn where_nothing_is_pending_nobody_is_asked() {
 }
 
 #[tokio::test]
+async fn the_gateways_own_token_will_do() {
+    let options = Options {
+        tokens: Tokens::Issued,
+        ..Options::default()
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let graph = Sandbox::start(listener, options).await.unwrap();
+    let log = Log::new();
+    intents(&log, &["213213", "213215"]);
+    let (url, authority) = (graph.graph_url(), graph.authority());
+    let arguments = [
+        "audit",
+        "pending",
+        &log.path,
+        "--reconcile",
+        "--graph-url",
+        &url,
+    ];
+    let variables = [
+        ("INCIDENTGATE_CREDENTIALS__MODE", "application"),
+        ("INCIDENTGATE_CREDENTIALS__AUTHORITY", &authority),
+        ("INCIDENTGATE_CREDENTIALS__TENANT", graph.tenant()),
+        ("INCIDENTGATE_CREDENTIALS__CLIENT_ID", graph.client_id()),
+        (
+            "INCIDENTGATE_CREDENTIALS__CLIENT_SECRET",
+            graph.client_secret(),
+        ),
+    ];
+    let ended = ended(Program::start_with(&arguments, &variables, "")).await;
+    assert_eq!(now(&ended), ["not started, as yet", "started (inProgress)"]);
+    assert_eq!(graph.token_requests(), 1);
+    assert_eq!(graph.posts("213213"), 0);
+}
+
+#[tokio::test]
 async fn a_mistake_is_said_before_anything_is_read_or_asked() {
     let graph = "https://graph.example/beta";
     let log = Log::new();
     // There is no such log, which would be exit code 1.
     for (flags, said) in [
-        (&["--reconcile"][..], "--token-file <FILE>"),
+        (&["--reconcile"][..], "--reconcile needs --token-file"),
         (&["--token-file", "-"], "--reconcile"),
         (&["--graph-url", graph], "--reconcile"),
         (&["--config", "x.toml"], "--reconcile"),
