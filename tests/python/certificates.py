@@ -19,11 +19,14 @@ class Certificate:
 
     def subject(self):
         """As openssl takes it, which has a meaning of its own for some characters."""
-        return re.sub(r"[\\/+]", r"\\\g<0>", self.common_name).join(["/CN=", ""]) if self.common_name else "/"
+        return "/" + self.distinguished_name(r"[\\/+]")
 
     def subject_seen(self):
         """As Envoy writes it: RFC 2253, section 2.4."""
-        return re.sub(r'[,+"\\<>;]', r"\\\g<0>", self.common_name).join(["CN=", ""]) if self.common_name else ""
+        return self.distinguished_name(r'[,+"\\<>;]')
+
+    def distinguished_name(self, special):
+        return self.common_name and "CN=" + re.sub(special, r"\\\g<0>", self.common_name)
 
 
 class Authority:
@@ -42,7 +45,8 @@ class Authority:
         names = [f"{kind}.{n}={value}" for kind, values in kinds for n, value in enumerate(values)]
         extensions = [*extensions, *(["subjectAltName=@names"] if names else [])]
         # A file for each: openssl takes the commas of `-addext` for its own.
-        config.write_text("\n".join(["[req]", "distinguished_name=dn", "[dn]", "[ext]", *extensions, "[names]", *names]))
+        sections = ["[req]", "distinguished_name=dn", "[dn]", "[ext]", *extensions, "[names]", *names]
+        config.write_text("\n".join(sections))
         command = ["openssl", "req", "-x509", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]
         command += ["-config", config, "-extensions", "ext", "-subj", certificate.subject(), "-days", "1"]
         command += ["-out", file, "-keyout", key]

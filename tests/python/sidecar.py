@@ -13,6 +13,7 @@ import contextlib
 import json
 import pathlib
 import stat
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -188,12 +189,13 @@ class Sidecar:
         return self.begin(channel, task, forged)
 
     def begin(self, channel, task, forged=()):
+        """The same, where the sandbox knows the task."""
         request = self.pb.ExecuteResponseActionRequest(incident_task_id=task)
         metadata = [(HEADER, value) for value in forged]
         return self.execute_stub(channel).ExecuteResponseAction.future(request, timeout=PATIENCE, metadata=metadata)
 
     def come_to(self, call, task):
-        """What has come of it, once that is known."""
+        """What has come of it."""
         code, reason = call.code(), ""
         if code is not grpc.StatusCode.OK:
             refused = Refused(call)
@@ -214,6 +216,7 @@ class Sidecar:
         return seen
 
     def records(self, event):
+        """What the audit log has of this kind."""
         if not self.audit.exists():
             return []
         records = map(json.loads, self.audit.read_text().splitlines())
@@ -231,6 +234,7 @@ class Sidecar:
         return self.envoy.sum(r"http\.inbound\.downstream_rq_total")
 
     def handshakes_refused(self):
+        """How many have failed."""
         return self.envoy.sum(r"listener\..*\.ssl\.(fail_verify_error|fail_verify_no_cert|connection_error)")
 
 
@@ -327,6 +331,9 @@ class Report:
         authority = ("grpc.default_authority", "localhost")
         channel = sidecar.channel_to(f"unix:{sidecar.socket}", None, authority)
         self.check("health, by the socket", sidecar.health(channel), "SERVING")
+        probe = ["incidentgate", "health", "--endpoint", f"unix:{sidecar.socket}"]
+        answer = subprocess.run(probe, capture_output=True, text=True, timeout=PATIENCE).stdout
+        self.check("health, by a probe of the socket", answer.strip(), "SERVING")
         for name, forged, want in [
             ("no header", [], UNKNOWN),
             ("a header", [f"URI={RESPONDER}"], allowed(RESPONDER)),
@@ -345,7 +352,8 @@ class Report:
     def records(self):
         """What is written down at the end."""
         sidecar, tasks = self.sidecar, sorted(self.allowed)
-        self.check("tasks that Graph got a POST for", sorted(post["task"] for post in sidecar.sandbox.all_posts()), tasks)
+        posts = sorted(post["task"] for post in sidecar.sandbox.all_posts())
+        self.check("tasks that Graph got a POST for", posts, tasks)
         intents = [(intent["taskId"], intent["caller"]["names"]) for intent in sidecar.intents()]
         self.check("the audit log's intents", sorted(intents), [(task, self.allowed[task]) for task in tasks])
         peers = {intent["caller"]["peer"] for intent in sidecar.intents()}
