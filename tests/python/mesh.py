@@ -17,7 +17,7 @@ from typing import Callable, NamedTuple
 import grpc
 from client import Refused, stubs
 from grpc_status import rpc_status
-from processes import PATIENCE, Envoy, Gateway, Sandbox, until
+from processes import PATIENCE, Envoy, Gateway, Sandbox, pipe, socket_address, until
 
 SILENT = "-"  # an answer that is not the gateway's and says nothing about the action
 
@@ -149,9 +149,13 @@ class Mesh:
             self.gateways[name] = [
                 Gateway(running, folder / f"{name}.{number}.log", url, **settings) for number in range(count)
             ]
-        clusters = {name: [gateway.port for gateway in gateways] for name, gateways in self.gateways.items()}
-        self.envoy = Envoy(running, folder, clusters)
-        channel = running.enter_context(grpc.insecure_channel(f"127.0.0.1:{self.envoy.port}"))
+        clusters = {
+            name: [socket_address(gateway.port) for gateway in gateways] for name, gateways in self.gateways.items()
+        }
+        inbound = folder / "inbound.sock"
+        clusters["sidecar"] = [pipe(inbound)]
+        self.envoy = Envoy(running, folder, "envoy.yaml", clusters, inbound=inbound)
+        channel = running.enter_context(grpc.insecure_channel(f"127.0.0.1:{self.envoy.ports['outbound']}"))
         self.tasks = pb_grpc.IncidentTaskServiceStub(channel)
 
     def play(self, row, task):

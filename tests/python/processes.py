@@ -72,8 +72,9 @@ class Process:
 class Sandbox(Process):
     """A stand-alone `incidentgate sandbox`."""
 
-    def __init__(self, running, folder):
-        super().__init__(running, folder / "sandbox.log", "incidentgate", "sandbox", "--listen", "127.0.0.1:0")
+    def __init__(self, running, folder, *options):
+        command = ["incidentgate", "sandbox", "--listen", "127.0.0.1:0", *options]
+        super().__init__(running, folder / "sandbox.log", *command)
         self.graph_url = self.says(r"at (http://\S+)\n")[1]
         self.control = f"{self.graph_url.removesuffix('/beta')}/sandbox"
 
@@ -85,31 +86,43 @@ class Sandbox(Process):
     def release(self, task):
         http("POST", f"{self.control}/tasks/{task}/release")
 
+    def all_posts(self):
+        """The POSTs that were received."""
+        return [entry for entry in json.loads(http("GET", f"{self.control}/journal")) if entry["method"] == "POST"]
+
     def posts(self, task):
         """The POSTs that were received for the task."""
-        journal = json.loads(http("GET", f"{self.control}/journal"))
-        return [entry for entry in journal if entry["task"] == task and entry["method"] == "POST"]
+        return [entry for entry in self.all_posts() if entry["task"] == task]
+
+    def application(self):
+        """Settings of a gateway that calls Graph as the application which the simulated Entra knows."""
+        said = self.says(r"Entra: authority (\S+), tenant (\S+), client id (\S+), client secret (\S+)\n")
+        names = ["AUTHORITY", "TENANT", "CLIENT_ID", "CLIENT_SECRET"]
+        settings = {f"INCIDENTGATE_CREDENTIALS__{name}": value for name, value in zip(names, said.groups())}
+        return {"INCIDENTGATE_CREDENTIALS__MODE": "application", **settings}
 
 
 class Gateway(Process):
     """`incidentgate serve` in front of a Graph."""
 
-    def __init__(self, running, log, graph_url, **environment):
-        command = ["incidentgate", "serve", "--listen", "127.0.0.1:0", "--graph-url", graph_url]
+    def __init__(self, running, log, graph_url, listen="127.0.0.1:0", **environment):
+        command = ["incidentgate", "serve", "--listen", listen, "--graph-url", graph_url]
         super().__init__(running, log, *command, **environment)
-        self.port = int(self.says(r'"listen":"127\.0\.0\.1:(\d+)"')[1])
+        self.address = self.says(r'"listen":"([^"]+)"')[1]
+
+    @property
+    def port(self):
+        return int(self.address.rpartition(":")[2])
 
 
 class Envoy(Process):
-    """Envoy by `envoy.yaml`, in front of `clusters`: the ports of the gateways in each."""
+    """Envoy by a template beside this file, in front of `clusters`: the addresses in each."""
 
-    def __init__(self, running, folder, clusters):
-        inbound, admin, config = folder / "inbound.sock", folder / "admin", folder / "envoy.yaml"
-        endpoints = {name: [socket_address(port) for port in ports] for name, ports in clusters.items()}
-        endpoints["sidecar"] = [{"pipe": {"path": str(inbound)}}]
-        template = string.Template(pathlib.Path(__file__).with_name("envoy.yaml").read_text())
-        all_clusters = json.dumps([cluster(name, addresses) for name, addresses in endpoints.items()])
-        config.write_text(template.substitute(inbound=inbound, clusters=all_clusters))
+    def __init__(self, running, folder, template, clusters, **filled):
+        admin, config = folder / "admin", folder / template
+        text = string.Template(pathlib.Path(__file__).with_name(template).read_text())
+        all_clusters = json.dumps([cluster(name, addresses) for name, addresses in clusters.items()])
+        config.write_text(text.substitute(filled, clusters=all_clusters))
         # It writes what a call has come to with a delay, 10 s unless told otherwise.
         options = ["--file-flush-interval-msec", "50", "--admin-address-path", admin]
         options += ["--concurrency", "1", "--disable-hot-restart"]
@@ -119,8 +132,13 @@ class Envoy(Process):
         self.admin = f"http://{admin.read_text()}"
         assert http("GET", f"{self.admin}/ready") == "LIVE\n"
         listeners = json.loads(http("GET", f"{self.admin}/listeners?format=json"))["listener_statuses"]
-        [outbound] = [listener for listener in listeners if listener["name"] == "outbound"]
-        self.port = outbound["local_address"]["socket_address"]["port_value"]
+        addresses = {listener["name"]: listener["local_address"] for listener in listeners}
+        # The port of each listener that has one.
+        self.ports = {
+            name: address["socket_address"]["port_value"]
+            for name, address in addresses.items()
+            if "socket_address" in address
+        }
 
     def replays(self):
         """How many requests it has sent again so far."""
@@ -128,7 +146,11 @@ class Envoy(Process):
 
     def count(self, clusters, counter):
         """A counter of all clusters of that name together."""
-        query = urllib.parse.quote(rf"^cluster\.{clusters}\.{counter}$")
+        return self.sum(rf"cluster\.{clusters}\.{counter}")
+
+    def sum(self, counters):
+        """The sum of all counters whose name matches as a whole."""
+        query = urllib.parse.quote(f"^{counters}$")
         stats = json.loads(http("GET", f"{self.admin}/stats?format=json&filter={query}"))["stats"]
         return sum(stat["value"] for stat in stats)
 
@@ -143,6 +165,10 @@ class Envoy(Process):
 
 def socket_address(port):
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+def pipe(path):
+    return {"pipe": {"path": str(path)}}
 
 
 def cluster(name, addresses):
