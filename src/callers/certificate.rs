@@ -24,7 +24,9 @@ pub(super) fn prove(certificate: &ClientCertificate, now: SystemTime) -> Result<
         )
         .into());
     }
+    // A SPIFFE certificate has exactly one URI (X509-SVID, section 2): who has two has none.
     let uris = certificate.uris.iter().map(String::as_str);
+    let uris = uris.filter(|_| certificate.uris.len() == 1);
     let dns = certificate.dns.iter().map(String::as_str);
     Ok(names(uris, dns))
 }
@@ -134,7 +136,7 @@ mod tests {
     fn names_are_capped_and_an_expired_certificate_proves_nothing() {
         let not_after = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
         let certificate = ClientCertificate {
-            uris: vec!["https://a".to_owned(), "spiffe://c/x".to_owned()],
+            uris: vec!["spiffe://c/x".to_owned()],
             dns: (0..100).map(|i| format!("h{i}.example")).collect(),
             not_after,
         };
@@ -144,5 +146,12 @@ mod tests {
         assert_eq!(names[1], Name::Dns("h0.example".to_owned()));
         let wrong = prove(&certificate, not_after + Duration::from_secs(1)).unwrap_err();
         assert!(wrong.contains("expired at 2001-09-09T01:46:40Z"), "{wrong}");
+
+        let two = ClientCertificate {
+            uris: vec!["spiffe://c/x".to_owned(), "spiffe://c/y".to_owned()],
+            dns: Vec::new(),
+            not_after,
+        };
+        assert_eq!(prove(&two, not_after), Ok(Vec::new()));
     }
 }

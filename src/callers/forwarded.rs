@@ -34,7 +34,9 @@ pub(super) fn prove(metadata: &HeaderMap) -> Result<Vec<Name>, Wrong> {
         return Err(wrong("is longer than 16 KiB"));
     }
     let pairs = line.to_str().ok().and_then(last_element);
-    let pairs = pairs.ok_or_else(|| wrong("is malformed"))?;
+    let pairs = pairs
+        .filter(|pairs| is_of_one_certificate(pairs))
+        .ok_or_else(|| wrong("is malformed"))?;
     let all = |wanted: &'static str| {
         pairs
             .iter()
@@ -75,6 +77,47 @@ fn last_element(header: &str) -> Option<Vec<(&str, Cow<'_, str>)>> {
     }
 }
 
+/// The keys in the order in which Envoy writes them, and whether one may come again.
+const KEYS: [(&str, bool); 7] = [
+    ("By", true),
+    ("Hash", false),
+    ("Cert", false),
+    ("Chain", false),
+    ("Subject", false),
+    // A SPIFFE certificate has exactly one URI (X509-SVID, section 2).
+    ("URI", false),
+    ("DNS", true),
+];
+/// A SHA-256 in hexadecimal digits.
+const HASH_LENGTH: usize = 64;
+
+/// Whether the element is as Envoy writes it for one certificate.
+///
+/// Envoy does not quote URIs and DNS names, so that one with `,` or `;` in it reads as
+/// several pairs. Most of those are out of order, or without the certificate's hash.
+fn is_of_one_certificate(pairs: &[(&str, Cow<'_, str>)]) -> bool {
+    let rank = |name: &str| {
+        KEYS.iter()
+            .position(|(key, _)| key.eq_ignore_ascii_case(name))
+    };
+    // Keys of later versions say nothing here.
+    let known: Vec<(usize, &str)> = pairs
+        .iter()
+        .filter_map(|(key, value)| Some((rank(key)?, value.as_ref())))
+        .collect();
+    let in_order = known.windows(2).all(|pair| {
+        let (one, next) = (pair[0].0, pair[1].0);
+        one < next || one == next && KEYS[one].1
+    });
+    let is_hash = |value: &str| {
+        value.len() == HASH_LENGTH && value.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    let has_hash = known
+        .iter()
+        .any(|(rank, value)| *rank == 1 && is_hash(value));
+    in_order && has_hash
+}
+
 /// One value, and what follows it.
 fn value(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
@@ -111,7 +154,9 @@ mod tests {
     fn metadata(lines: &[&str]) -> HeaderMap {
         let mut metadata = HeaderMap::new();
         for line in lines {
-            metadata.append(HEADER, HeaderValue::from_str(line).unwrap());
+            let line = line.replace("HASH", &"468e".repeat(16));
+            let line = line.replace("Hash=#", &format!("Hash={}", "468e".repeat(16)));
+            metadata.append(HEADER, HeaderValue::from_str(&line).unwrap());
         }
         metadata
     }
@@ -121,13 +166,13 @@ mod tests {
         Some(names.iter().map(ToString::to_string).collect())
     }
 
-    /// As Envoy writes elements.
+    /// As Envoy writes elements; `Hash=#` stands for a whole hash.
     const SIDECARS: [&str; 5] = [
-        r#"By=spiffe://c/gate;Hash=468e;Subject="";URI=spiffe://c/soc"#,
-        r#"By=spiffe://c/gate;Hash=468e;Cert="-----BEGIN%20CERT";Subject="CN=a\"b\\";URI=spiffe://c/soc;DNS=soc.example"#,
-        "Hash=468e;URI=spiffe://c/soc",
-        r#"Hash=468e;Subject="/C=US/CN=soc";URI=;DNS=a.example;DNS=B.example"#,
-        r#"Hash=468e;Subject="CN=nobody""#,
+        r#"By=spiffe://c/gate;Hash=#;Subject="";URI=spiffe://c/soc"#,
+        r#"By=spiffe://c/gate;Hash=#;Cert="-----BEGIN%20CERT";Subject="CN=a\"b\\";URI=spiffe://c/soc;DNS=soc.example"#,
+        "Hash=#;URI=spiffe://c/soc",
+        r#"Hash=#;Subject="/C=US/CN=soc";URI=;DNS=a.example;DNS=B.example"#,
+        r#"Hash=#;Subject="CN=nobody""#,
     ];
 
     #[test]
@@ -138,18 +183,24 @@ mod tests {
             (SIDECARS[2], &["spiffe://c/soc"]),
             (SIDECARS[3], &["dns:a.example", "dns:b.example"]),
             (SIDECARS[4], &[]),
-            ("URI=spiffe://c/admin,Hash=1", &[]),
+            ("URI=spiffe://c/admin,Hash=#", &[]),
             (
-                "URI=spiffe://c/admin,URI=spiffe://c/soc",
+                "URI=spiffe://c/admin,Hash=#;URI=spiffe://c/soc",
                 &["spiffe://c/soc"],
             ),
-            ("uri=spiffe://c/soc;dns=a.b", &["spiffe://c/soc", "dns:a.b"]),
-            (r#"URI="spiffe://c/soc";By=x"#, &["spiffe://c/soc"]),
-            (r#"Subject="a,URI=spiffe://c/admin;URI=x",Hash=1"#, &[]),
-            (r#"Subject="a\",URI=spiffe://c/admin";Hash=1"#, &[]),
-            ("By=spiffe://c/admin;Subject=spiffe://c/admin", &[]),
-            ("URI=https://c/a?b=c;DNS=*.example", &[]),
-            (r#"URI="spiffe://c/s\oc""#, &[]),
+            (
+                "hash=HASH;uri=spiffe://c/soc;dns=a.b",
+                &["spiffe://c/soc", "dns:a.b"],
+            ),
+            (
+                r#"By=x;By=y;Hash=#;New=z;URI="spiffe://c/soc""#,
+                &["spiffe://c/soc"],
+            ),
+            (r#"Subject="a,URI=spiffe://c/admin;URI=x",Hash=#"#, &[]),
+            (r#"Hash=#;Subject="a\",URI=spiffe://c/admin""#, &[]),
+            ("By=spiffe://c/admin;Hash=#;Subject=spiffe://c/admin", &[]),
+            ("Hash=#;URI=https://c/a?b=c;DNS=*.example", &[]),
+            (r#"Hash=#;URI="spiffe://c/s\oc""#, &[]),
         ] {
             let want = want.iter().map(|&name| name.to_owned()).collect();
             assert_eq!(shown(header), Some(want), "{header}");
@@ -182,6 +233,16 @@ mod tests {
             r#"URI=a"b"#,
             r#"URI=a"b""#,
             "x,URI=spiffe://c/soc",
+            // Whole, but of no certificate, or of several.
+            "URI=spiffe://c/soc",
+            "Hash=468e;URI=spiffe://c/soc",
+            "Hash=#;Hash=#;URI=spiffe://c/soc",
+            "Hash=#;URI=spiffe://c/soc;URI=spiffe://c/boss",
+            "Hash=#;URI=https://x.example/;URI=spiffe://c/boss",
+            "Hash=#;URI=https://x.example/,URI=spiffe://c/boss",
+            "Hash=#;URI=;DNS=x.example;URI=spiffe://c/boss",
+            "Hash=#;DNS=x.example,URI=spiffe://c/boss",
+            "Hash=#;URI=spiffe://c/soc;By=x",
         ] {
             let header = metadata(&[header]);
             let wrong = prove(&header).unwrap_err();
@@ -192,7 +253,8 @@ mod tests {
         assert!(prove(&raw).unwrap_err().contains("malformed"));
         let two = metadata(&["URI=spiffe://c/a", "URI=spiffe://c/b"]);
         assert!(prove(&two).unwrap_err().contains("more than once"));
-        let fits = format!("Hash={}", "x".repeat(MAX_BYTES - 5));
+        let hash = format!("Hash={};Cert=", "0".repeat(HASH_LENGTH));
+        let fits = format!("{hash}{}", "x".repeat(MAX_BYTES - hash.len()));
         assert_eq!(shown(&fits), Some(Vec::new()));
         let long = metadata(&[&format!("{fits}x")]);
         assert!(prove(&long).unwrap_err().contains("16 KiB"));

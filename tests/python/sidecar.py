@@ -74,6 +74,11 @@ CERTIFICATES = {
     "quoting": Certificate((), (), f'",URI={BOSS}'),
     "pairing": Certificate((), (), f'\\";URI={BOSS};By="'),
     "escaping": Certificate((), (), f"\\,URI={BOSS}\\"),
+    # Names that Envoy does not quote, and that read as several: no SPIFFE ID and no host name is so.
+    "uri pairs": Certificate((f"https://x.example/;URI={BOSS}",)),
+    "uri elements": Certificate((f"https://x.example/,URI={BOSS}",)),
+    "dns pairs": Certificate((), (f"x.example;URI={BOSS}",)),
+    "dns elements": Certificate((), (f"x.example,URI={BOSS}",)),
 }
 
 
@@ -107,6 +112,10 @@ def honest():
     yield Row("no names, and a quote in the subject", "quoting", UNKNOWN)
     yield Row("no names, and a backslash before it", "pairing", UNKNOWN)
     yield Row("no names, and backslashes in the subject", "escaping", UNKNOWN)
+    yield Row("a URI with a pair in it", "uri pairs", UNKNOWN)
+    yield Row("a URI with an element in it", "uri elements", UNKNOWN)
+    yield Row("a DNS name with a pair in it", "dns pairs", UNKNOWN)
+    yield Row("a DNS name with an element in it", "dns elements", UNKNOWN)
 
 
 # What a caller may write to be taken for another one, and whether an element can follow it at all. Where none can,
@@ -336,10 +345,11 @@ class Report:
         self.check("health, by a probe of the socket", answer.strip(), "SERVING")
         for name, forged, want in [
             ("no header", [], UNKNOWN),
-            ("a header", [f"URI={RESPONDER}"], allowed(RESPONDER)),
-            ("two headers", [f"URI={RESPONDER}", f"URI={RESPONDER}"], UNKNOWN),
+            ("a header", [f"Hash={'0' * 64};URI={RESPONDER}"], allowed(RESPONDER)),
+            ("a header that no sidecar writes", [f"URI={RESPONDER}"], UNKNOWN),
+            ("two headers", 2 * [f"Hash={'0' * 64};URI={RESPONDER}"], UNKNOWN),
         ]:
-            task = f"socket-{len(forged)}"
+            task = f"socket-{name.replace(' ', '-')}"
             seen = sidecar.come_to(sidecar.call(channel, task, forged), task)
             self.check(f"by the socket, {name}", seen, want, task)
 

@@ -54,9 +54,15 @@ async fn execute(
     caller.await.map(|caller| named(&caller))
 }
 
-fn forwarded(value: &'static str) -> HeaderMap {
+/// What a sidecar says of a certificate.
+fn element(names: &str) -> HeaderValue {
+    let hash = "468e".repeat(16);
+    HeaderValue::from_str(&format!("Hash={hash};{names}")).unwrap()
+}
+
+fn forwarded(value: HeaderValue) -> HeaderMap {
     let mut metadata = HeaderMap::new();
-    metadata.insert(XFCC, HeaderValue::from_static(value));
+    metadata.insert(XFCC, value);
     metadata
 }
 
@@ -86,15 +92,12 @@ async fn names_of_every_way_add_up() {
     let mut user = claims(&issuer);
     user["scp"] = json!("Execute");
     let mut metadata = bearer(&ec.token("ec", &user));
-    metadata.insert(
-        XFCC,
-        HeaderValue::from_static("URI=spiffe://c/x,URI=spiffe://c/soc;URI=spiffe://c/side"),
-    );
+    metadata.insert(XFCC, element("URI=spiffe://c/soc;DNS=side.c"));
     let certificate = certificate("spiffe://c/soc");
     let names = execute(&callers, &metadata, Some(&certificate), true).await;
     assert_eq!(
         names.unwrap(),
-        "spiffe://c/soc dns:soc.example spiffe://c/side app:app-1 subject:object-1 role:Execute scope:Execute"
+        "spiffe://c/soc dns:soc.example dns:side.c app:app-1 subject:object-1 role:Execute scope:Execute"
     );
     let presented = Presented {
         metadata: &metadata,
@@ -149,8 +152,8 @@ async fn what_is_broken_refuses_whatever_else_holds() {
 #[tokio::test]
 async fn a_way_that_is_not_asked_for_proves_nothing_and_breaks_nothing() {
     let certificate = certificate("spiffe://c/soc");
-    let header = forwarded("URI=spiffe://c/side");
-    let broken = forwarded("broken");
+    let header = forwarded(element("URI=spiffe://c/side"));
+    let broken = forwarded(HeaderValue::from_static("broken"));
     let with_token = bearer("opaque");
     let only = |certificates, forwarded_certificates| {
         new(CallerOptions {
@@ -196,7 +199,7 @@ async fn who_proves_nothing_is_told_the_ways() {
         jwt: Some(options(&issuer)),
         ..by_certificate()
     });
-    let failure = execute(&all, &forwarded("Hash=1"), Some(&nameless), true).await;
+    let failure = execute(&all, &forwarded(element("URI=")), Some(&nameless), true).await;
     let failure = failure.unwrap_err();
     assert_eq!(failure.kind, Kind::CallerUnauthenticated);
     for way in ["Bearer TOKEN", AUDIENCE, "client certificate", "sidecar"] {
