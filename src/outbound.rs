@@ -10,6 +10,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use reqwest::{Certificate, Client, ClientBuilder, redirect, retry};
 use tokio::time::timeout;
 
+use crate::cause::Cause;
+
 const USER_AGENT: &str = concat!("incidentgate/", env!("CARGO_PKG_VERSION"));
 /// The largest document that is read. The signing keys of a large issuer have some 50 KiB.
 const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
@@ -59,7 +61,7 @@ pub enum BuildError {
 pub enum NoAnswer {
     /// No connection, or it broke.
     #[error("the connection failed")]
-    Broken(#[source] reqwest::Error),
+    Broken(#[source] Cause),
     /// The time is over.
     #[error("no answer in time")]
     TimedOut,
@@ -115,7 +117,7 @@ impl Documents {
     }
 
     async fn exchange(&self, request: Request<Bytes>) -> Result<Answer, NoAnswer> {
-        let broken = |error: reqwest::Error| NoAnswer::Broken(error.without_url());
+        let broken = |error: reqwest::Error| NoAnswer::Broken(Cause::of(&error.without_url()));
         let request = request.try_into().map_err(broken)?;
         let response = self.client.execute(request).await.map_err(broken)?;
         let (parts, body) = http::Response::from(response).into_parts();

@@ -153,7 +153,7 @@ async fn token(
         Ok(credential) => credential.get_token(&[scope], None).await,
         Err(error) => Err(error),
     };
-    let AccessToken { token, expires_on } = token.map_err(|error| transport.failure(error))?;
+    let AccessToken { token, expires_on } = token.map_err(|error| transport.failure(&error))?;
     let lifetime = Duration::try_from(expires_on - OffsetDateTime::now_utc()).unwrap_or_default();
     granted(token.secret(), TokenOwner::Gateway, lifetime)
 }

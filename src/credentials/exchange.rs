@@ -12,7 +12,7 @@ use super::{
     claims,
     client::Client,
     refusal::{self, For},
-    transport::{Entra, unavailable},
+    transport::{Entra, is_secret, unavailable},
 };
 use crate::{
     authorization::{Authorization, TokenOwner},
@@ -146,7 +146,10 @@ impl Desk {
         let answer = self.entra.ask(&form).await?;
         if !answer.status.is_success() {
             let (status, headers) = (answer.status, &answer.headers);
-            return Err(refusal::failure(For::Caller, status, headers, &answer.body));
+            let sent = form.iter().filter(|(name, _)| is_secret(name));
+            let sent: Vec<&str> = sent.map(|&(_, value)| value).collect();
+            let body = &answer.body;
+            return Err(refusal::failure(For::Caller, status, headers, body, &sent));
         }
         let success: Success = serde_json::from_slice(&answer.body).map_err(|_| unavailable())?;
         let lifetime = Duration::from_secs(success.expires_in);

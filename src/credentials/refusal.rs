@@ -1,13 +1,17 @@
 //! What an answer of Entra's without a token means: a pure function of status, headers
 //! and body.
 //!
-//! Of Entra's words only codes and ids are kept: the description may repeat what was sent.
+//! Of Entra's words only codes, ids and claims are kept: the description may repeat what
+//! was sent. So may the others, if something else than Entra answers; such a word is
+//! dropped.
 
 use std::{fmt, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use serde::Deserialize;
+use serde_json::{Map, Value};
+use url::form_urlencoded;
 use uuid::Uuid;
 
 use crate::failure::{Failure, Kind};
@@ -58,11 +62,23 @@ const INTERACTION: [u32; 9] = [
 /// An application's token cannot be exchanged on behalf of a user.
 const APP_ONLY: u32 = 7_000_114;
 
-/// The failure of a call whose token Entra did not give.
-pub(super) fn failure(whose: For, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
+/// The failure of a call whose token Entra did not give. `sent` are the secrets that it
+/// was sent.
+pub(super) fn failure(
+    whose: For,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    sent: &[&str],
+) -> Failure {
     let body: Body = serde_json::from_slice(body).unwrap_or_default();
+    let body = body.without(sent);
     let kind = kind(whose, status, &body);
-    let claims = body.claims.as_deref().map(|claims| STANDARD.encode(claims));
+    let claims = body
+        .claims
+        .as_deref()
+        .filter(|_| kind == Kind::InteractionRequired)
+        .map(|claims| STANDARD.encode(claims));
     let words = Words::of(status, body);
     let mut failure = Failure::new(kind, format!("{} ({words})", headline(kind)));
     failure.claims = claims.filter(|claims| claims.len() <= MAX_CLAIMS_BYTES);
@@ -126,6 +142,43 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
+// === impl Body ===
+
+impl Body {
+    /// The same without what repeats a secret, and without claims that are none: they go
+    /// to the caller as they are.
+    fn without(mut self, sent: &[&str]) -> Self {
+        for field in [
+            &mut self.error,
+            &mut self.suberror,
+            &mut self.claims,
+            &mut self.trace_id,
+            &mut self.correlation_id,
+        ] {
+            field.take_if(|text| sent.iter().any(|secret| repeats(text, secret)));
+        }
+        self.claims.take_if(|claims| {
+            let Ok(claims) = serde_json::from_str::<Map<String, Value>>(claims) else {
+                return true;
+            };
+            // JSON may write any character as an escape. Written anew, it has only those
+            // that it needs, and so has a secret in it.
+            let claims = Value::Object(claims).to_string();
+            sent.iter().any(|secret| {
+                let quoted = Value::from(*secret).to_string();
+                repeats(&claims, quoted.trim_matches('"'))
+            })
+        });
+        self
+    }
+}
+
+/// Whether a text holds a secret, as it is or as it was sent in a form.
+fn repeats(text: &str, secret: &str) -> bool {
+    let encoded = || form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>();
+    !secret.is_empty() && (text.contains(secret) || text.contains(&encoded()))
+}
+
 // === impl Words ===
 
 impl Words {
@@ -179,6 +232,7 @@ mod tests {
             status,
             &HeaderMap::new(),
             body.to_string().as_bytes(),
+            &[],
         )
     }
 
@@ -307,7 +361,90 @@ mod tests {
     #[test]
     fn a_named_wait_is_heeded() {
         let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("7"))]);
-        let failure = failure(For::Gateway, StatusCode::TOO_MANY_REQUESTS, &headers, b"");
+        let failure = failure(
+            For::Gateway,
+            StatusCode::TOO_MANY_REQUESTS,
+            &headers,
+            b"",
+            &[],
+        );
         assert_eq!(failure.named_delay(), Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn what_repeats_a_secret_is_dropped_wherever_it_stands() {
+        // Words of Entra's own form, too.
+        let id = "4bf92f35-77b3-4da6-a3ce-929d0e0e4736";
+        for (secret, shown) in [
+            ("marked_as_secret", "marked_as_secret"),
+            (id, id),
+            ("a+b/c~\"d\\", "a+b/c~\"d\\"),
+            ("a+b/c", "a%2Bb%2Fc"),
+        ] {
+            let claims = json!({"access_token": {"x": {"value": shown}}}).to_string();
+            let escaped = claims.replace('a', "\\u0061");
+            for claims in [claims, escaped] {
+                let body = json!({
+                    "error": shown,
+                    "suberror": format!("x{shown}"),
+                    "error_description": shown,
+                    "error_codes": [50079],
+                    "claims": claims,
+                    "trace_id": shown,
+                    "correlation_id": shown,
+                });
+                let body = body.to_string();
+                let headers = HeaderMap::new();
+                let failure = failure(
+                    For::Caller,
+                    StatusCode::BAD_REQUEST,
+                    &headers,
+                    body.as_bytes(),
+                    &["another", secret],
+                );
+                assert_eq!(failure.kind, Kind::InteractionRequired);
+                assert_eq!(failure.claims, None, "{shown}");
+                let text = format!("{failure:?}");
+                assert!(text.contains("AADSTS50079"), "{text}");
+                assert!(!text.contains(shown), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_claims_that_a_user_is_asked_for_are_handed_on() {
+        for (whose, status, claims, want) in [
+            (For::Caller, 400, r#"{"access_token":{}}"#, true),
+            (For::Caller, 503, r#"{"access_token":{}}"#, false),
+            (For::Gateway, 400, r#"{"access_token":{}}"#, false),
+            (For::Caller, 400, "no JSON", false),
+            (For::Caller, 400, "[]", false),
+            (For::Caller, 400, "", false),
+        ] {
+            let body = json!({"error": "interaction_required", "claims": claims});
+            let failure = of(whose, status, &body);
+            assert_eq!(
+                failure.claims.is_some(),
+                want,
+                "{whose:?} {status} {claims}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_body_of_another_shape_is_read_as_none() {
+        for body in [
+            "",
+            "null",
+            "[]",
+            "7",
+            r#"{"error": 7}"#,
+            r#"{"error_codes": [-1]}"#,
+        ] {
+            let status = StatusCode::BAD_REQUEST;
+            let failure = failure(For::Caller, status, &HeaderMap::new(), body.as_bytes(), &[]);
+            assert_eq!(failure.kind, Kind::GatewayCredentialRejected, "{body}");
+            assert!(failure.message.ends_with("(HTTP 400)"), "{failure}");
+        }
     }
 }

@@ -20,8 +20,11 @@ use super::refusal::{self, For};
 use crate::{
     failure::{Failure, Kind},
     outbound::{Answer, BuildError, Documents, NoAnswer, Way},
+    secret::Secret,
 };
 
+/// How a platform knows its own machine (App Service, "REST endpoint reference").
+const IDENTITY_HEADER: &str = "x-identity-header";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Where Entra is.
@@ -56,8 +59,22 @@ pub(super) struct Transport {
     is_plain: bool,
     /// The parameter `claims` of token requests.
     claims: Option<String>,
-    last: Mutex<Option<Result<Answer, NoAnswer>>>,
+    last: Mutex<Option<Asked>>,
 }
+
+/// The last request.
+#[derive(Debug)]
+struct Asked {
+    /// What of it must not come back.
+    sent: Vec<Secret>,
+    answer: Result<Answer, NoAnswer>,
+}
+
+/// Why nobody was asked. `azure_identity` quotes variables of the environment after it has
+/// said what is wrong with them, so its text ends where a quotation begins.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NotAsked(String);
 
 // === impl Entra ===
 
@@ -134,23 +151,27 @@ impl Transport {
     }
 
     /// Why there is no token, after `azure_identity` has failed with `error`.
-    pub(super) fn failure(&self, error: Error) -> Failure {
+    pub(super) fn failure(&self, error: &Error) -> Failure {
         let last = self
             .last
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        match last {
-            Some(Ok(answer)) => {
-                refusal::failure(For::Gateway, answer.status, &answer.headers, &answer.body)
-            }
-            Some(Err(error)) => unavailable().because(error),
-            // Nothing was asked: what it needs to ask is missing.
-            None => Failure::new(
+        let Some(Asked { sent, answer }) = last else {
+            // What it needs to ask is missing.
+            return Failure::new(
                 Kind::GatewayCredentialRejected,
                 "this gateway's own credential cannot be used; its operator has to mend that",
             )
-            .because(error),
+            .because(NotAsked::of(error));
+        };
+        match answer {
+            Ok(answer) => {
+                let sent: Vec<&str> = sent.iter().map(Secret::reveal).collect();
+                let (status, headers) = (answer.status, &answer.headers);
+                refusal::failure(For::Gateway, status, headers, &answer.body, &sent)
+            }
+            Err(error) => unavailable().because(error),
         }
     }
 
@@ -184,6 +205,7 @@ impl HttpClient for Transport {
         let request = self
             .request(request)
             .map_err(|error| Error::new(ErrorKind::DataConversion, error))?;
+        let sent = secrets(&request);
         let answer = self.documents.send(request).await;
         let response = match &answer {
             Ok(Answer { status, body, .. }) if *status == StatusCode::OK => Ok(
@@ -191,9 +213,33 @@ impl HttpClient for Transport {
             ),
             Ok(Answer { .. }) | Err(_) => Err(Error::with_message(ErrorKind::Other, "no token")),
         };
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Asked { sent, answer });
         response
     }
+}
+
+// === impl NotAsked ===
+
+impl NotAsked {
+    fn of(error: &Error) -> Self {
+        let text = error.to_string();
+        let end = text.find(['\'', '"', '`']).unwrap_or(text.len());
+        Self(text[..end].trim_end().to_owned())
+    }
+}
+
+/// Whether a parameter of a token request is a secret.
+pub(super) fn is_secret(name: &str) -> bool {
+    ["client_secret", "client_assertion", "assertion"].contains(&name)
+}
+
+fn secrets(request: &Request<Bytes>) -> Vec<Secret> {
+    let header = request.headers().get(IDENTITY_HEADER);
+    let header = header.and_then(|value| value.to_str().ok());
+    let form = form_urlencoded::parse(request.body());
+    let form = form.filter(|(name, _)| is_secret(name));
+    let values = form.map(|(_, value)| Secret::new(&value));
+    header.map(Secret::new).into_iter().chain(values).collect()
 }
 
 /// A form with one parameter more.

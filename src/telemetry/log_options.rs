@@ -7,15 +7,19 @@ use tracing_subscriber::filter::Targets;
 pub const DEFAULT_FILTER: &str = "info";
 
 /// Filters that hold unless the user's filter names the same target: without them a verbose filter
-/// would log the export of telemetry, and so produce telemetry about telemetry.
-const QUIET: [(&str, LevelFilter); 7] = [
+/// would log the export of telemetry, and so produce telemetry about telemetry. The libraries of
+/// Azure tell each request to Entra, its address included, and an identity for each token.
+const QUIET: [(&str, LevelFilter); 10] = [
     ("h2", LevelFilter::OFF),
     ("hyper", LevelFilter::OFF),
     ("tonic", LevelFilter::OFF),
     ("tower", LevelFilter::OFF),
+    ("azure_core", LevelFilter::WARN),
+    ("azure_identity", LevelFilter::WARN),
     ("opentelemetry", LevelFilter::WARN),
     ("reqwest", LevelFilter::WARN),
     ("rustls", LevelFilter::WARN),
+    ("typespec", LevelFilter::WARN),
 ];
 
 /// How a log line looks.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::support::source::{Source, crate_sources, read, rust_files};
 
 /// Which module may use which others; only the order of the rows is free.
-const MAY_USE: [(&str, &[&str]); 28] = [
+const MAY_USE: [(&str, &[&str]); 29] = [
     ("main", &["cli"]),
     ("lib", &[]),
     (
@@ -55,6 +55,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
         &[
             "caller",
             "callers",
+            "cause",
             "deadline",
             "failure",
             "listen_address",
@@ -102,6 +103,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
         "graph",
         &[
             "authorization",
+            "cause",
             "command",
             "failure",
             "reload",
@@ -142,7 +144,8 @@ const MAY_USE: [(&str, &[&str]); 28] = [
     ("renewable", &["failure", "telemetry"]),
     ("config", &["caller", "listen_address", "secret"]),
     ("listen_address", &[]),
-    ("outbound", &[]),
+    ("outbound", &["cause"]),
+    ("cause", &[]),
     ("caller", &[]),
     ("secret", &[]),
     ("sandbox", &[]),
@@ -167,7 +170,7 @@ const OWNERS: [(&str, &[&str]); 12] = [
         &["callers", "credentials", "sandbox", "server", "tls"],
     ),
     ("webpki", &["sandbox"]),
-    ("h2", &["graph", "sandbox"]),
+    ("h2", &["cause", "graph", "sandbox"]),
     ("tokio_rustls", &["server", "tls"]),
     ("x509_parser", &["peer"]),
 ];
