@@ -9,7 +9,9 @@ use std::{sync::Arc, time::Duration};
 use azure_core::{
     cloud::{CloudConfiguration, CustomConfiguration},
     credentials::{AccessToken, TokenCredential},
-    http::{ClientMethodOptions, ClientOptions, RetryOptions, Transport as AzureTransport},
+    http::{
+        ClientMethodOptions, ClientOptions, HttpClient, RetryOptions, Transport as AzureTransport,
+    },
     time::OffsetDateTime,
 };
 use azure_identity::{
@@ -80,7 +82,7 @@ impl Application {
                 let credential =
                     ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
                         user_assigned_id,
-                        client_options: client_options(&transport, None),
+                        client_options: client_options(transport.clone(), None),
                     }));
                 let credential =
                     credential.map(|credential| credential as Arc<dyn TokenCredential>);
@@ -111,7 +113,7 @@ fn credential(
     shown: Shown,
     transport: &Arc<Transport>,
 ) -> azure_core::Result<Arc<dyn TokenCredential>> {
-    let client_options = client_options(transport, Some(entra.secure_authority()));
+    let client_options = client_options(transport.clone(), Some(entra.secure_authority()));
     let (tenant, id) = (entra.tenant(), client.id.clone());
     match shown {
         Shown::Secret(secret) => {
@@ -133,12 +135,12 @@ fn credential(
 }
 
 /// One try and no more, through this gateway's client.
-fn client_options(transport: &Arc<Transport>, authority: Option<String>) -> ClientOptions {
+fn client_options(transport: Arc<dyn HttpClient>, authority: Option<String>) -> ClientOptions {
     let mut cloud = CustomConfiguration::default();
     cloud.authority_host = authority.unwrap_or_default();
     ClientOptions {
         retry: RetryOptions::none(),
-        transport: Some(AzureTransport::new(Arc::clone(transport) as _)),
+        transport: Some(AzureTransport::new(transport)),
         cloud: Some(Arc::new(CloudConfiguration::Custom(cloud))),
         ..ClientOptions::default()
     }
@@ -180,3 +182,6 @@ impl ClientAssertion for Made {
         Ok(self.0.reveal().to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests;

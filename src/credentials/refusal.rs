@@ -22,11 +22,16 @@ const MAX_WORD: usize = 64;
 /// are useless.
 const MAX_CLAIMS_BYTES: usize = 1024;
 
+/// A wait that Entra names is not handed on beyond this.
+const MAX_NAMED_WAIT: Duration = Duration::from_secs(300);
+
 /// For whom a token was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum For {
     /// The gateway itself.
     Gateway,
+    /// The gateway itself, by the platform that it runs on.
+    Platform,
     /// A caller.
     Caller,
 }
@@ -94,12 +99,13 @@ fn kind(whose: For, status: StatusCode, body: &Body) -> Kind {
     let passes = status.is_server_error()
         || status == StatusCode::TOO_MANY_REQUESTS
         || status == StatusCode::REQUEST_TIMEOUT
+        || whose == For::Platform && is_updating(status)
         || matches!(error, Some("temporarily_unavailable" | "server_error"));
     // A success without a token is somebody else's answer.
     if passes || status.is_success() {
         return Kind::CredentialUnavailable;
     }
-    if whose == For::Gateway {
+    if whose != For::Caller {
         return Kind::GatewayCredentialRejected;
     }
     match error {
@@ -111,6 +117,12 @@ fn kind(whose: For, status: StatusCode, body: &Body) -> Kind {
         Some("invalid_grant") => Kind::CallerUnauthenticated,
         _ => Kind::GatewayCredentialRejected,
     }
+}
+
+/// Azure's metadata service is away for up to 70 seconds when it is updated (Managed
+/// identities for Azure resources, "Error handling": 404 and 410).
+fn is_updating(status: StatusCode) -> bool {
+    status == StatusCode::NOT_FOUND || status == StatusCode::GONE
 }
 
 fn headline(kind: Kind) -> &'static str {
@@ -139,7 +151,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         .trim()
         .parse()
         .ok()?;
-    Some(Duration::from_secs(seconds))
+    Some(Duration::from_secs(seconds).min(MAX_NAMED_WAIT))
 }
 
 // === impl Body ===
@@ -238,7 +250,7 @@ mod tests {
 
     #[test]
     fn each_answer_says_who_has_to_act() {
-        use For::{Caller, Gateway};
+        use For::{Caller, Gateway, Platform};
         for (whose, status, body, want) in [
             (
                 Gateway,
@@ -264,7 +276,18 @@ mod tests {
                 json!("nothing here"),
                 Kind::GatewayCredentialRejected,
             ),
+            (Gateway, 410, json!({}), Kind::GatewayCredentialRejected),
             (Gateway, 429, json!({}), Kind::CredentialUnavailable),
+            (Platform, 404, json!({}), Kind::CredentialUnavailable),
+            (Platform, 410, json!({}), Kind::CredentialUnavailable),
+            (Platform, 429, json!({}), Kind::CredentialUnavailable),
+            (Platform, 500, json!({}), Kind::CredentialUnavailable),
+            (
+                Platform,
+                400,
+                json!({"error": "invalid_request", "error_description": "Identity not found"}),
+                Kind::GatewayCredentialRejected,
+            ),
             (
                 Gateway,
                 500,
@@ -360,6 +383,18 @@ mod tests {
 
     #[test]
     fn a_named_wait_is_heeded() {
+        for (value, want) in [
+            ("7", Some(7)),
+            ("0", Some(0)),
+            ("18446744073709551615", Some(300)),
+            ("18446744073709551616", None),
+            ("-1", None),
+            ("soon", None),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
+            let wait = retry_after(&headers);
+            assert_eq!(wait.map(|wait| wait.as_secs()), want, "{value}");
+        }
         let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("7"))]);
         let failure = failure(
             For::Gateway,

@@ -57,7 +57,8 @@ pub(super) struct Transport {
     documents: Documents,
     /// Entra is on this machine, and speaks plain http; `azure_identity` only knows https.
     is_plain: bool,
-    /// The parameter `claims` of token requests.
+    /// The parameter `claims` of token requests. None: it is no Entra, but a platform's
+    /// metadata service.
     claims: Option<String>,
     last: Mutex<Option<Asked>>,
 }
@@ -169,7 +170,11 @@ impl Transport {
             Ok(answer) => {
                 let sent: Vec<&str> = sent.iter().map(Secret::reveal).collect();
                 let (status, headers) = (answer.status, &answer.headers);
-                refusal::failure(For::Gateway, status, headers, &answer.body, &sent)
+                let whose = match self.claims {
+                    Some(_) => For::Gateway,
+                    None => For::Platform,
+                };
+                refusal::failure(whose, status, headers, &answer.body, &sent)
             }
             Err(error) => unavailable().because(error),
         }
@@ -261,7 +266,90 @@ pub(super) fn unavailable() -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use azure_core::http::{Method as AzureMethod, Request as AzureRequest};
+
     use super::*;
+
+    fn entra(authority: &str) -> Entra {
+        Entra::new(EntraOptions {
+            authority: authority.parse().unwrap(),
+            tenant: "t".to_owned(),
+            timeout: Duration::from_secs(1),
+            extra_roots: None,
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn only_a_plain_authority_is_asked_by_plain_http_and_only_a_post_has_claims() {
+        for (authority, method, want, body) in [
+            (
+                "http://127.0.0.1:1",
+                AzureMethod::Post,
+                "http://127.0.0.1:1/x?y",
+                "a=b&claims=c",
+            ),
+            (
+                "http://127.0.0.1:1",
+                AzureMethod::Get,
+                "http://127.0.0.1:1/x?y",
+                "a=b",
+            ),
+            (
+                "https://127.0.0.1:1",
+                AzureMethod::Post,
+                "https://127.0.0.1:1/x?y",
+                "a=b&claims=c",
+            ),
+        ] {
+            let entra = entra(authority);
+            let transport = entra.transport("c".to_owned());
+            let url = format!("{}x?y", entra.secure_authority()).parse().unwrap();
+            let mut request = AzureRequest::new(url, method);
+            request.insert_header("x-test", "value");
+            request.set_body(Bytes::from_static(b"a=b"));
+            let request = transport.request(&request).unwrap();
+            assert_eq!(request.uri(), want);
+            assert_eq!(request.body(), body);
+            assert_eq!(request.headers()["x-test"], "value");
+        }
+    }
+
+    #[test]
+    fn the_token_endpoint_is_the_tenants() {
+        for authority in ["https://login.example", "https://login.example/"] {
+            let url = "https://login.example/t/oauth2/v2.0/token";
+            assert_eq!(entra(authority).token_url(), url);
+        }
+    }
+
+    #[test]
+    fn the_secrets_of_a_request_are_known() {
+        let request = Request::post("http://127.0.0.1/")
+            .header(IDENTITY_HEADER, "machine")
+            .body(Bytes::from_static(
+                b"client_id=c&client_secret=a%2Bb&assertion=user&client_assertion=own",
+            ))
+            .unwrap();
+        let secrets = secrets(&request);
+        let secrets: Vec<_> = secrets.iter().map(Secret::reveal).collect();
+        assert_eq!(secrets, ["machine", "a+b", "user", "own"]);
+    }
+
+    #[test]
+    fn what_was_not_asked_is_told_without_what_is_quoted() {
+        for (text, want) in [
+            (
+                "X must be a URL, but is 'http://u:p@h'",
+                "X must be a URL, but is",
+            ),
+            ("Azure Arc isn't supported", "Azure Arc isn"),
+            ("no such thing", "no such thing"),
+        ] {
+            let error = Error::with_message(ErrorKind::Credential, text);
+            assert_eq!(NotAsked::of(&error).to_string(), want);
+        }
+    }
 
     #[test]
     fn a_parameter_is_added_to_a_form() {

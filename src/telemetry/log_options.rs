@@ -78,7 +78,35 @@ impl LogOptions {
 
 #[cfg(test)]
 mod tests {
+    use tracing::Level;
+
     use super::*;
+
+    #[test]
+    fn libraries_that_tell_addresses_are_quiet_unless_they_are_named() {
+        fn filter(text: &str) -> Targets {
+            LogOptions::new(text, LogFormat::Json).filter
+        }
+        for target in [
+            "azure_core::http",
+            "azure_identity::cache",
+            "typespec_client_core::http::policies::logging",
+            "hyper_util::client",
+            "reqwest::connect",
+            "rustls::client",
+        ] {
+            assert!(
+                !filter("trace").would_enable(target, &Level::INFO),
+                "{target}"
+            );
+            let named = format!("info,{}=trace", target.split("::").next().unwrap());
+            assert!(
+                filter(&named).would_enable(target, &Level::TRACE),
+                "{named}"
+            );
+        }
+        assert!(!filter("off").would_enable("azure_core", &Level::WARN));
+    }
 
     #[test]
     fn a_bad_filter_is_reported_and_replaced() {

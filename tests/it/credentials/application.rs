@@ -136,6 +136,7 @@ async fn what_entra_says_instead_of_a_token_is_told_and_nothing_reaches_graph() 
             "",
         ),
         (EntraFault::reply(200, vec![b' '; 2 << 20]), for_now, ""),
+        (EntraFault::throttle(u32::MAX), for_now, "HTTP 429"),
     ] {
         let shown = format!("{fault:.100?}");
         let gateway = builder()
