@@ -175,6 +175,20 @@ async fn what_entra_says_instead_of_a_token_is_told_and_nothing_reaches_graph() 
 }
 
 #[tokio::test]
+async fn a_token_that_lives_for_ever_is_one_for_now() {
+    for lifetime in [i64::from(u32::MAX), i64::MAX] {
+        let gateway = builder()
+            .with_entra_faults([EntraFault::lifetime(lifetime)])
+            .start()
+            .await;
+        within(gateway.sandbox.wait_for_token_requests(1)).await;
+        let done = gateway.execute("213213").await;
+        assert!(done.is_ok(), "{lifetime}: {done:?} {}", gateway.log_text());
+        assert_eq!(gateway.sandbox.token_requests(), 1, "{lifetime}");
+    }
+}
+
+#[tokio::test]
 async fn entra_that_is_ill_for_a_moment_costs_a_call_only_time() {
     let gateway = builder()
         .with_entra_faults([EntraFault::reply(503, "")])
