@@ -99,7 +99,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_server_says_as_it_goes_away_is_not_told() {
         let (client, mut server) = tokio::io::duplex(4096);
-        let served = tokio::spawn(async move {
+        let serving = tokio::spawn(async move {
             use tokio::io::AsyncWriteExt as _;
             // Empty SETTINGS; GOAWAY with the last stream 0, ENHANCE_YOUR_CALM (11).
             let mut bytes = vec![0, 0, 0, 4, 0, 0, 0, 0, 0];
@@ -110,7 +110,7 @@ mod tests {
         });
         let (_client, connection) = h2::client::handshake(client).await.unwrap();
         let error = connection.await.unwrap_err();
-        drop(served.await);
+        drop(serving.await);
         assert!(error.to_string().contains("s3cret"), "{error}");
         let wrapped = Outer(io::Error::other(error));
         let texts = texts(&wrapped);

@@ -45,8 +45,8 @@ impl<T> Fetched<T> {
     pub fn living(value: T, now: Instant, lifetime: Duration) -> Option<Self> {
         let lifetime = lifetime.min(MAX_LIFETIME);
         // Short lives are divided alike.
-        let expires_at = now + (lifetime - MARGIN.min(lifetime / 10));
-        let stale_at = now + (lifetime - RENEW_BEFORE.min(lifetime / 2));
+        let expires_at = now + lifetime.saturating_sub(MARGIN.min(lifetime / 10));
+        let stale_at = now + lifetime.saturating_sub(RENEW_BEFORE.min(lifetime / 2));
         (!lifetime.is_zero()).then_some(Self {
             value,
             stale_at,

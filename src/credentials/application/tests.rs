@@ -47,7 +47,7 @@ async fn service(answer: Option<String>) -> SocketAddr {
                 silent.push(stream);
                 continue;
             };
-            stream.read(&mut [0; 4096]).await.unwrap();
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
             stream.write_all(answer.as_bytes()).await.unwrap();
         }
     });
@@ -77,11 +77,9 @@ async fn asked(answer: Option<String>) -> (Result<Fetched<Authorization>, Failur
     (token, redirected.requests.load(Ordering::Relaxed))
 }
 
-fn answer(head: &str, body: &str) -> Option<String> {
+fn answer(head: &str, body: &str) -> String {
     let length = body.len();
-    Some(format!(
-        "HTTP/1.1 {head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    ))
+    format!("HTTP/1.1 {head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
 }
 
 #[tokio::test]
@@ -90,22 +88,26 @@ async fn the_metadata_service_is_asked_once_whatever_it_answers() {
     let for_now = Kind::CredentialUnavailable;
     for (answer, want, words) in [
         (
-            answer("400 Bad", r#"{"error":"invalid_request"}"#),
+            Some(answer("400 Bad", r#"{"error":"invalid_request"}"#)),
             rejected,
             "invalid_request",
         ),
-        (answer("403 No", ""), rejected, "HTTP 403"),
-        (answer("404 Away", ""), for_now, "HTTP 404"),
-        (answer("410 Away", ""), for_now, "HTTP 410"),
+        (Some(answer("403 No", "")), rejected, "HTTP 403"),
+        (Some(answer("404 Away", "")), for_now, "HTTP 404"),
+        (Some(answer("410 Away", "")), for_now, "HTTP 410"),
         (
-            answer("429 Slow\r\nretry-after: 7", ""),
+            Some(answer("429 Slow\r\nretry-after: 7", "")),
             for_now,
             "HTTP 429",
         ),
-        (answer("500 Ill", "<html>"), for_now, "HTTP 500"),
-        (answer("503 Ill", ""), for_now, "HTTP 503"),
-        (answer("200 OK", "<html>"), for_now, "HTTP 200"),
-        (answer("200 OK", r#"{"access_token":"a"}"#), for_now, ""),
+        (Some(answer("500 Ill", "<html>")), for_now, "HTTP 500"),
+        (Some(answer("503 Ill", "")), for_now, "HTTP 503"),
+        (Some(answer("200 OK", "<html>")), for_now, "HTTP 200"),
+        (
+            Some(answer("200 OK", r#"{"access_token":"a"}"#)),
+            for_now,
+            "",
+        ),
         (None, for_now, ""),
     ] {
         let shown = format!("{answer:?}");
@@ -127,7 +129,7 @@ async fn the_metadata_service_gives_a_token() {
     let body = format!(
         r#"{{"access_token":"platform-token","expires_on":"{expires}","resource":"r","token_type":"Bearer"}}"#
     );
-    let (token, requests) = asked(answer("200 OK", &body)).await;
+    let (token, requests) = asked(Some(answer("200 OK", &body))).await;
     let token = token.unwrap();
     assert_eq!(token.value.header(), "Bearer platform-token");
     assert_eq!(token.value.owner(), TokenOwner::Gateway);
