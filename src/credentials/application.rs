@@ -4,7 +4,7 @@
 //! good, and cannot forget a token that was refused. So each fetch has a credential of its
 //! own, and the cache is [`Renewable`].
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use azure_core::{
     cloud::{CloudConfiguration, CustomConfiguration},
@@ -19,6 +19,7 @@ use azure_identity::{
     ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential,
     ManagedIdentityCredentialOptions, UserAssignedId,
 };
+use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
 use super::{
@@ -152,7 +153,11 @@ async fn token(
     scope: &str,
 ) -> Result<Fetched<Authorization>, Failure> {
     let token = match credential {
-        Ok(credential) => credential.get_token(&[scope], None).await,
+        // It panics where a token's lifetime leads beyond the last year that it knows.
+        Ok(credential) => AssertUnwindSafe(credential.get_token(&[scope], None))
+            .catch_unwind()
+            .await
+            .map_err(|_panic| unavailable())?,
         Err(error) => Err(error),
     };
     let AccessToken { token, expires_on } = token.map_err(|error| transport.failure(&error))?;

@@ -177,6 +177,7 @@ async fn a_collector_has_everything_when_the_process_has_ended() {
                 "http.client.request.duration",
                 "incidentgate.action.outcomes",
                 "incidentgate.calls.in_flight",
+                "incidentgate.fetch.duration",
                 "incidentgate.throttle.closed",
                 "rpc.server.call.duration",
             ]
