@@ -43,6 +43,7 @@ pub mod authorization;
 pub mod call;
 pub mod caller;
 pub mod callers;
+pub mod cause;
 pub mod cli;
 pub mod command;
 pub mod config;

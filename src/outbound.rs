@@ -11,6 +11,8 @@ use reqwest::{Certificate, Client, ClientBuilder, redirect, retry};
 use tokio::time::timeout;
 use url::Url;
 
+use crate::cause::Cause;
+
 const USER_AGENT: &str = concat!("incidentgate/", env!("CARGO_PKG_VERSION"));
 /// The largest document that is read. The signing keys of a large issuer have some 50 KiB.
 const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
@@ -60,7 +62,7 @@ pub enum BuildError {
 pub enum NoAnswer {
     /// No connection, or it broke.
     #[error("the connection failed")]
-    Broken(#[source] reqwest::Error),
+    Broken(#[source] Cause),
     /// The time is over.
     #[error("no answer in time")]
     TimedOut,
@@ -129,7 +131,7 @@ impl Documents {
     }
 
     async fn exchange(&self, request: Request<Bytes>) -> Result<Answer, NoAnswer> {
-        let broken = |error: reqwest::Error| NoAnswer::Broken(error.without_url());
+        let broken = |error: reqwest::Error| NoAnswer::Broken(Cause::of(&error.without_url()));
         let request = request.try_into().map_err(broken)?;
         let response = self.client.execute(request).await.map_err(broken)?;
         let (parts, body) = http::Response::from(response).into_parts();

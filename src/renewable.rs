@@ -116,7 +116,7 @@ impl<T: Send + Sync + 'static> Renewable<T> {
             }
         }
         let flight = self.0.begin(&mut self.0.state(), now, None)?;
-        wait(flight).await
+        self.wait(flight).await
     }
 
     /// A newer value than `known`, which somebody else has refused; with `drop_known`
@@ -149,22 +149,25 @@ impl<T: Send + Sync + 'static> Renewable<T> {
             state.renewed = Some(now);
             flight
         };
-        wait(flight).await.map(Some)
+        self.wait(flight).await.map(Some)
+    }
+
+    async fn wait(&self, mut flight: Flight<T>) -> Result<Arc<Fetched<T>>, Failure> {
+        let landed = flight.wait_for(Option::is_some).await;
+        let result = landed.ok().and_then(|result| result.clone());
+        result.unwrap_or_else(|| Err(ended(self.0.of)))
     }
 }
 
-async fn wait<T>(mut flight: Flight<T>) -> Result<Arc<Fetched<T>>, Failure> {
-    match flight.wait_for(Option::is_some).await {
-        Ok(result) => result.clone().unwrap_or_else(|| Err(ended())),
-        Err(_) => Err(ended()),
-    }
-}
-
-/// The fetch has ended without a word: the process ends.
-fn ended() -> Failure {
+/// The fetch has ended without a word: the process ends, or a fault of ours broke it.
+fn ended(of: FetchOf) -> Failure {
+    let kind = match of {
+        FetchOf::SigningKeys => Kind::IssuerUnavailable,
+        FetchOf::ApplicationToken | FetchOf::ExchangedToken => Kind::CredentialUnavailable,
+    };
     Failure::new(
-        Kind::GatewayDraining,
-        "this gateway is shutting down; send the call again",
+        kind,
+        "the gateway did not get what it needs for this call; send it again",
     )
 }
 
@@ -263,7 +266,7 @@ impl<T: Send + Sync + 'static> Drop for Landing<T> {
                 });
                 Err(failure)
             }
-            None => Err(ended()),
+            None => Err(ended(self.shared.of)),
         };
         self.told.send_replace(Some(result));
     }

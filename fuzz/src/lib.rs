@@ -19,8 +19,10 @@ macro_rules! targets {
 
 targets!(
     error_body,
+    forwarded_certificate,
     grpc_timeout,
     retry_after,
     status_budget,
+    token,
     warning
 );

@@ -46,8 +46,9 @@ enum NoKeys {
     NoAnswer(&'static str, #[source] NoAnswer),
     #[error("the {0} was answered with the status {1}")]
     Status(&'static str, StatusCode, Option<Duration>),
-    #[error("the {0} could not be read")]
-    Unreadable(&'static str, #[source] serde_json::Error),
+    /// The parser's own words would quote the document, whatever has answered.
+    #[error("the {0} could not be read (line {1}, column {2})")]
+    Unreadable(&'static str, usize, usize),
     /// `OpenID` Connect Discovery 1.0, section 4.3.
     #[error("the discovery document names another issuer than `callers.jwt_issuer`")]
     OtherIssuer,
@@ -100,7 +101,7 @@ impl Issuer {
         let url = format!("{root}/.well-known/openid-configuration");
         let discovery = self.document(DISCOVERY, &url).await?;
         let discovery: Discovery =
-            serde_json::from_slice(&discovery).map_err(|e| NoKeys::Unreadable(DISCOVERY, e))?;
+            serde_json::from_slice(&discovery).map_err(|e| unreadable(DISCOVERY, &e))?;
         if discovery.issuer != self.name {
             return Err(NoKeys::OtherIssuer);
         }
@@ -113,7 +114,7 @@ impl Issuer {
         let asked = Instant::now();
         let set = self.document(KEYS, url.as_str()).await?;
         Keys::read(&set, asked)
-            .map_err(|e| NoKeys::Unreadable(KEYS, e))?
+            .map_err(|e| unreadable(KEYS, &e))?
             .ok_or(NoKeys::NoUsableKey)
     }
 
@@ -132,6 +133,10 @@ impl Issuer {
         }
         Ok(answer.body)
     }
+}
+
+fn unreadable(what: &'static str, error: &serde_json::Error) -> NoKeys {
+    NoKeys::Unreadable(what, error.line(), error.column())
 }
 
 /// Which way an issuer or its keys are reached: by TLS, or on this machine without. Nothing

@@ -4,12 +4,14 @@
 //! good, and cannot forget a token that was refused. So each fetch has a credential of its
 //! own, and the cache is [`Renewable`].
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use azure_core::{
     cloud::{CloudConfiguration, CustomConfiguration},
     credentials::{AccessToken, TokenCredential},
-    http::{ClientMethodOptions, ClientOptions, RetryOptions, Transport as AzureTransport},
+    http::{
+        ClientMethodOptions, ClientOptions, HttpClient, RetryOptions, Transport as AzureTransport,
+    },
     time::OffsetDateTime,
 };
 use azure_identity::{
@@ -17,6 +19,7 @@ use azure_identity::{
     ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential,
     ManagedIdentityCredentialOptions, UserAssignedId,
 };
+use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
 use super::{
@@ -80,7 +83,7 @@ impl Application {
                 let credential =
                     ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
                         user_assigned_id,
-                        client_options: client_options(&transport, None),
+                        client_options: client_options(transport.clone(), None),
                     }));
                 let credential =
                     credential.map(|credential| credential as Arc<dyn TokenCredential>);
@@ -111,7 +114,7 @@ fn credential(
     shown: Shown,
     transport: &Arc<Transport>,
 ) -> azure_core::Result<Arc<dyn TokenCredential>> {
-    let client_options = client_options(transport, Some(entra.secure_authority()));
+    let client_options = client_options(transport.clone(), Some(entra.secure_authority()));
     let (tenant, id) = (entra.tenant(), client.id.clone());
     match shown {
         Shown::Secret(secret) => {
@@ -133,12 +136,12 @@ fn credential(
 }
 
 /// One try and no more, through this gateway's client.
-fn client_options(transport: &Arc<Transport>, authority: Option<String>) -> ClientOptions {
+fn client_options(transport: Arc<dyn HttpClient>, authority: Option<String>) -> ClientOptions {
     let mut cloud = CustomConfiguration::default();
     cloud.authority_host = authority.unwrap_or_default();
     ClientOptions {
         retry: RetryOptions::none(),
-        transport: Some(AzureTransport::new(Arc::clone(transport) as _)),
+        transport: Some(AzureTransport::new(transport)),
         cloud: Some(Arc::new(CloudConfiguration::Custom(cloud))),
         ..ClientOptions::default()
     }
@@ -150,10 +153,14 @@ async fn token(
     scope: &str,
 ) -> Result<Fetched<Authorization>, Failure> {
     let token = match credential {
-        Ok(credential) => credential.get_token(&[scope], None).await,
+        // It panics where a token's lifetime leads beyond the last year that it knows.
+        Ok(credential) => AssertUnwindSafe(credential.get_token(&[scope], None))
+            .catch_unwind()
+            .await
+            .map_err(|_panic| unavailable())?,
         Err(error) => Err(error),
     };
-    let AccessToken { token, expires_on } = token.map_err(|error| transport.failure(error))?;
+    let AccessToken { token, expires_on } = token.map_err(|error| transport.failure(&error))?;
     let lifetime = Duration::try_from(expires_on - OffsetDateTime::now_utc()).unwrap_or_default();
     granted(token.secret(), TokenOwner::Gateway, lifetime)
 }
@@ -180,3 +187,6 @@ impl ClientAssertion for Made {
         Ok(self.0.reveal().to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests;

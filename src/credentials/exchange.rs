@@ -12,7 +12,7 @@ use super::{
     claims,
     client::Client,
     refusal::{self, For},
-    transport::{Entra, unavailable},
+    transport::{Entra, is_secret, unavailable},
 };
 use crate::{
     authorization::{Authorization, TokenOwner},
@@ -146,10 +146,85 @@ impl Desk {
         let answer = self.entra.ask(&form).await?;
         if !answer.status.is_success() {
             let (status, headers) = (answer.status, &answer.headers);
-            return Err(refusal::failure(For::Caller, status, headers, &answer.body));
+            let sent = form.iter().filter(|(name, _)| is_secret(name));
+            let sent: Vec<&str> = sent.map(|&(_, value)| value).collect();
+            let body = &answer.body;
+            return Err(refusal::failure(For::Caller, status, headers, body, &sent));
         }
         let success: Success = serde_json::from_slice(&answer.body).map_err(|_| unavailable())?;
         let lifetime = Duration::from_secs(success.expires_in);
         granted(&success.access_token, TokenOwner::Caller, lifetime)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{EntraOptions, Proof},
+        *,
+    };
+    use crate::secret::Secret;
+
+    fn exchange(max_users: u64) -> Exchange {
+        let entra = Entra::new(EntraOptions {
+            authority: "http://127.0.0.1:1".parse().unwrap(),
+            tenant: "t".to_owned(),
+            timeout: Duration::from_secs(1),
+            extra_roots: None,
+        });
+        let client = Client {
+            id: "gateway".to_owned(),
+            proof: Proof::Secret(Secret::new("marked-as-secret")),
+        };
+        let scope = "scope".to_owned();
+        Exchange::new(
+            entra.unwrap(),
+            client,
+            scope,
+            max_users,
+            Metrics::disabled(),
+        )
+    }
+
+    fn caller(token: &str, is_user: bool) -> Caller {
+        Caller::proven(Vec::new(), CallerToken::new(token, is_user))
+    }
+
+    #[tokio::test]
+    async fn only_a_users_token_is_exchanged() {
+        let exchange = exchange(10);
+        for (caller, want) in [
+            (Caller::anonymous(), Kind::CallerUnauthenticated),
+            (
+                Caller::proven(Vec::new(), None),
+                Kind::CallerUnauthenticated,
+            ),
+            (caller("app-token", false), Kind::AppOnlyToken),
+        ] {
+            let failure = exchange.token(&caller).unwrap_err();
+            assert_eq!(failure.kind, want);
+            assert!(!format!("{failure:?}").contains("app-token"));
+        }
+        assert!(exchange.token(&caller("user-token", true)).is_ok());
+        let shown = format!("{exchange:?}");
+        assert!(!shown.contains("marked") && !shown.contains("user-token"));
+    }
+
+    #[tokio::test]
+    async fn so_many_users_are_kept_and_no_more() {
+        let exchange = exchange(3);
+        for n in 0..50 {
+            exchange
+                .token(&caller(&format!("token-{n}"), true))
+                .unwrap();
+            exchange.tokens.run_pending_tasks();
+            assert!(exchange.tokens.entry_count() <= 3);
+        }
+        // The same token again is the same user.
+        for _ in 0..5 {
+            exchange.token(&caller("token-49", true)).unwrap();
+        }
+        exchange.tokens.run_pending_tasks();
+        assert!((1..=3).contains(&exchange.tokens.entry_count()));
     }
 }

@@ -1,13 +1,17 @@
 //! What an answer of Entra's without a token means: a pure function of status, headers
 //! and body.
 //!
-//! Of Entra's words only codes and ids are kept: the description may repeat what was sent.
+//! Of Entra's words only codes, ids and claims are kept: the description may repeat what
+//! was sent. So may the others, if something else than Entra answers; such a word is
+//! dropped.
 
 use std::{fmt, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use serde::Deserialize;
+use serde_json::{Map, Value};
+use url::form_urlencoded;
 use uuid::Uuid;
 
 use crate::failure::{Failure, Kind};
@@ -15,11 +19,16 @@ use crate::failure::{Failure, Kind};
 /// As much of `error` and `suberror` is kept.
 const MAX_WORD: usize = 64;
 
+/// A wait that Entra names is not handed on beyond this.
+const MAX_NAMED_WAIT: Duration = Duration::from_secs(300);
+
 /// For whom a token was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum For {
     /// The gateway itself.
     Gateway,
+    /// The gateway itself, by the platform that it runs on.
+    Platform,
     /// A caller.
     Caller,
 }
@@ -55,11 +64,23 @@ const INTERACTION: [u32; 9] = [
 /// An application's token cannot be exchanged on behalf of a user.
 const APP_ONLY: u32 = 7_000_114;
 
-/// The failure of a call whose token Entra did not give.
-pub(super) fn failure(whose: For, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
+/// The failure of a call whose token Entra did not give. `sent` are the secrets that it
+/// was sent.
+pub(super) fn failure(
+    whose: For,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    sent: &[&str],
+) -> Failure {
     let body: Body = serde_json::from_slice(body).unwrap_or_default();
+    let body = body.without(sent);
     let kind = kind(whose, status, &body);
-    let claims = body.claims.as_deref().map(|claims| STANDARD.encode(claims));
+    let claims = body
+        .claims
+        .as_deref()
+        .filter(|_| kind == Kind::InteractionRequired)
+        .map(|claims| STANDARD.encode(claims));
     let words = Words::of(status, body);
     let mut failure =
         Failure::new(kind, format!("{} ({words})", headline(kind))).with_claims(claims);
@@ -75,12 +96,13 @@ fn kind(whose: For, status: StatusCode, body: &Body) -> Kind {
     let passes = status.is_server_error()
         || status == StatusCode::TOO_MANY_REQUESTS
         || status == StatusCode::REQUEST_TIMEOUT
+        || whose == For::Platform && is_updating(status)
         || matches!(error, Some("temporarily_unavailable" | "server_error"));
     // A success without a token is somebody else's answer.
     if passes || status.is_success() {
         return Kind::CredentialUnavailable;
     }
-    if whose == For::Gateway {
+    if whose != For::Caller {
         return Kind::GatewayCredentialRejected;
     }
     match error {
@@ -92,6 +114,12 @@ fn kind(whose: For, status: StatusCode, body: &Body) -> Kind {
         Some("invalid_grant") => Kind::CallerUnauthenticated,
         _ => Kind::GatewayCredentialRejected,
     }
+}
+
+/// Azure's metadata service is away for up to 70 seconds when it is updated (Managed
+/// identities for Azure resources, "Error handling": 404 and 410).
+fn is_updating(status: StatusCode) -> bool {
+    status == StatusCode::NOT_FOUND || status == StatusCode::GONE
 }
 
 fn headline(kind: Kind) -> &'static str {
@@ -128,7 +156,44 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         .trim()
         .parse()
         .ok()?;
-    Some(Duration::from_secs(seconds))
+    Some(Duration::from_secs(seconds).min(MAX_NAMED_WAIT))
+}
+
+// === impl Body ===
+
+impl Body {
+    /// The same without what repeats a secret, and without claims that are none: they go
+    /// to the caller as they are.
+    fn without(mut self, sent: &[&str]) -> Self {
+        for field in [
+            &mut self.error,
+            &mut self.suberror,
+            &mut self.claims,
+            &mut self.trace_id,
+            &mut self.correlation_id,
+        ] {
+            field.take_if(|text| sent.iter().any(|secret| repeats(text, secret)));
+        }
+        self.claims.take_if(|claims| {
+            let Ok(claims) = serde_json::from_str::<Map<String, Value>>(claims) else {
+                return true;
+            };
+            // JSON may write any character as an escape. Written anew, it has only those
+            // that it needs, and so has a secret in it.
+            let claims = Value::Object(claims).to_string();
+            sent.iter().any(|secret| {
+                let quoted = Value::from(*secret).to_string();
+                repeats(&claims, quoted.trim_matches('"'))
+            })
+        });
+        self
+    }
+}
+
+/// Whether a text holds a secret, as it is or as it was sent in a form.
+fn repeats(text: &str, secret: &str) -> bool {
+    let encoded = || form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>();
+    !secret.is_empty() && (text.contains(secret) || text.contains(&encoded()))
 }
 
 // === impl Words ===
@@ -184,12 +249,14 @@ mod tests {
             status,
             &HeaderMap::new(),
             body.to_string().as_bytes(),
+            &[],
         )
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table is as long as its rows")]
     fn each_answer_says_who_has_to_act() {
-        use For::{Caller, Gateway};
+        use For::{Caller, Gateway, Platform};
         for (whose, status, body, want) in [
             (
                 Gateway,
@@ -215,7 +282,18 @@ mod tests {
                 json!("nothing here"),
                 Kind::GatewayCredentialRejected,
             ),
+            (Gateway, 410, json!({}), Kind::GatewayCredentialRejected),
             (Gateway, 429, json!({}), Kind::CredentialUnavailable),
+            (Platform, 404, json!({}), Kind::CredentialUnavailable),
+            (Platform, 410, json!({}), Kind::CredentialUnavailable),
+            (Platform, 429, json!({}), Kind::CredentialUnavailable),
+            (Platform, 500, json!({}), Kind::CredentialUnavailable),
+            (
+                Platform,
+                400,
+                json!({"error": "invalid_request", "error_description": "Identity not found"}),
+                Kind::GatewayCredentialRejected,
+            ),
             (
                 Gateway,
                 500,
@@ -311,8 +389,103 @@ mod tests {
 
     #[test]
     fn a_named_wait_is_heeded() {
+        for (value, want) in [
+            ("7", Some(7)),
+            ("0", Some(0)),
+            ("18446744073709551615", Some(300)),
+            ("18446744073709551616", None),
+            ("-1", None),
+            ("soon", None),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
+            let wait = retry_after(&headers);
+            assert_eq!(wait.map(|wait| wait.as_secs()), want, "{value}");
+        }
         let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("7"))]);
-        let failure = failure(For::Gateway, StatusCode::TOO_MANY_REQUESTS, &headers, b"");
+        let failure = failure(
+            For::Gateway,
+            StatusCode::TOO_MANY_REQUESTS,
+            &headers,
+            b"",
+            &[],
+        );
         assert_eq!(failure.named_delay(), Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn what_repeats_a_secret_is_dropped_wherever_it_stands() {
+        // Words of Entra's own form, too.
+        let id = "4bf92f35-77b3-4da6-a3ce-929d0e0e4736";
+        for (secret, shown) in [
+            ("marked_as_secret", "marked_as_secret"),
+            (id, id),
+            ("a+b/c~\"d\\", "a+b/c~\"d\\"),
+            ("a+b/c", "a%2Bb%2Fc"),
+        ] {
+            let claims = json!({"access_token": {"x": {"value": shown}}}).to_string();
+            let escaped = claims.replace('a', "\\u0061");
+            for claims in [claims, escaped] {
+                let body = json!({
+                    "error": shown,
+                    "suberror": format!("x{shown}"),
+                    "error_description": shown,
+                    "error_codes": [50079],
+                    "claims": claims,
+                    "trace_id": shown,
+                    "correlation_id": shown,
+                });
+                let body = body.to_string();
+                let headers = HeaderMap::new();
+                let failure = failure(
+                    For::Caller,
+                    StatusCode::BAD_REQUEST,
+                    &headers,
+                    body.as_bytes(),
+                    &["another", secret],
+                );
+                assert_eq!(failure.kind, Kind::InteractionRequired);
+                assert_eq!(failure.claims, None, "{shown}");
+                let text = format!("{failure:?}");
+                assert!(text.contains("AADSTS50079"), "{text}");
+                assert!(!text.contains(shown), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_claims_that_a_user_is_asked_for_are_handed_on() {
+        for (whose, status, claims, want) in [
+            (For::Caller, 400, r#"{"access_token":{}}"#, true),
+            (For::Caller, 503, r#"{"access_token":{}}"#, false),
+            (For::Gateway, 400, r#"{"access_token":{}}"#, false),
+            (For::Caller, 400, "no JSON", false),
+            (For::Caller, 400, "[]", false),
+            (For::Caller, 400, "", false),
+        ] {
+            let body = json!({"error": "interaction_required", "claims": claims});
+            let failure = of(whose, status, &body);
+            assert_eq!(
+                failure.claims.is_some(),
+                want,
+                "{whose:?} {status} {claims}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_body_of_another_shape_is_read_as_none() {
+        for body in [
+            "",
+            "null",
+            "[]",
+            "7",
+            r#"{"error": 7}"#,
+            r#"{"error_codes": [-1]}"#,
+        ] {
+            let status = StatusCode::BAD_REQUEST;
+            let failure = failure(For::Caller, status, &HeaderMap::new(), body.as_bytes(), &[]);
+            assert_eq!(failure.kind, Kind::GatewayCredentialRejected, "{body}");
+            assert!(failure.message.ends_with("(HTTP 400)"), "{failure}");
+        }
     }
 }

@@ -20,8 +20,11 @@ use super::refusal::{self, For};
 use crate::{
     failure::{Failure, Kind},
     outbound::{Answer, BuildError, Documents, NoAnswer, Way},
+    secret::Secret,
 };
 
+/// How a platform knows its own machine (App Service, "REST endpoint reference").
+const IDENTITY_HEADER: &str = "x-identity-header";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Where Entra is.
@@ -54,10 +57,25 @@ pub(super) struct Transport {
     documents: Documents,
     /// Entra is on this machine, and speaks plain http; `azure_identity` only knows https.
     is_plain: bool,
-    /// The parameter `claims` of token requests.
+    /// The parameter `claims` of token requests. None: it is no Entra, but a platform's
+    /// metadata service.
     claims: Option<String>,
-    last: Mutex<Option<Result<Answer, NoAnswer>>>,
+    last: Mutex<Option<Asked>>,
 }
+
+/// The last request.
+#[derive(Debug)]
+struct Asked {
+    /// What of it must not come back.
+    sent: Vec<Secret>,
+    answer: Result<Answer, NoAnswer>,
+}
+
+/// Why nobody was asked. `azure_identity` quotes variables of the environment after it has
+/// said what is wrong with them, so its text ends where a quotation begins.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NotAsked(String);
 
 // === impl Entra ===
 
@@ -130,23 +148,31 @@ impl Transport {
     }
 
     /// Why there is no token, after `azure_identity` has failed with `error`.
-    pub(super) fn failure(&self, error: Error) -> Failure {
+    pub(super) fn failure(&self, error: &Error) -> Failure {
         let last = self
             .last
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        match last {
-            Some(Ok(answer)) => {
-                refusal::failure(For::Gateway, answer.status, &answer.headers, &answer.body)
-            }
-            Some(Err(error)) => unavailable().because(error),
-            // Nothing was asked: what it needs to ask is missing.
-            None => Failure::new(
+        let Some(Asked { sent, answer }) = last else {
+            // What it needs to ask is missing.
+            return Failure::new(
                 Kind::GatewayCredentialRejected,
                 "this gateway's own credential cannot be used; its operator has to mend that",
             )
-            .because(error),
+            .because(NotAsked::of(error));
+        };
+        match answer {
+            Ok(answer) => {
+                let sent: Vec<&str> = sent.iter().map(Secret::reveal).collect();
+                let (status, headers) = (answer.status, &answer.headers);
+                let whose = match self.claims {
+                    Some(_) => For::Gateway,
+                    None => For::Platform,
+                };
+                refusal::failure(whose, status, headers, &answer.body, &sent)
+            }
+            Err(error) => unavailable().because(error),
         }
     }
 
@@ -180,6 +206,7 @@ impl HttpClient for Transport {
         let request = self
             .request(request)
             .map_err(|error| Error::new(ErrorKind::DataConversion, error))?;
+        let sent = secrets(&request);
         let answer = self.documents.send(request).await;
         let response = match &answer {
             Ok(Answer { status, body, .. }) if *status == StatusCode::OK => Ok(
@@ -187,9 +214,33 @@ impl HttpClient for Transport {
             ),
             Ok(Answer { .. }) | Err(_) => Err(Error::with_message(ErrorKind::Other, "no token")),
         };
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Asked { sent, answer });
         response
     }
+}
+
+// === impl NotAsked ===
+
+impl NotAsked {
+    fn of(error: &Error) -> Self {
+        let text = error.to_string();
+        let end = text.find(['\'', '"', '`']).unwrap_or(text.len());
+        Self(text[..end].trim_end().to_owned())
+    }
+}
+
+/// Whether a parameter of a token request is a secret.
+pub(super) fn is_secret(name: &str) -> bool {
+    ["client_secret", "client_assertion", "assertion"].contains(&name)
+}
+
+fn secrets(request: &Request<Bytes>) -> Vec<Secret> {
+    let header = request.headers().get(IDENTITY_HEADER);
+    let header = header.and_then(|value| value.to_str().ok());
+    let form = form_urlencoded::parse(request.body());
+    let form = form.filter(|(name, _)| is_secret(name));
+    let values = form.map(|(_, value)| Secret::new(&value));
+    header.map(Secret::new).into_iter().chain(values).collect()
 }
 
 /// A form with one parameter more.
@@ -211,7 +262,90 @@ pub(super) fn unavailable() -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use azure_core::http::{Method as AzureMethod, Request as AzureRequest};
+
     use super::*;
+
+    fn entra(authority: &str) -> Entra {
+        Entra::new(EntraOptions {
+            authority: authority.parse().unwrap(),
+            tenant: "t".to_owned(),
+            timeout: Duration::from_secs(1),
+            extra_roots: None,
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn only_a_plain_authority_is_asked_by_plain_http_and_only_a_post_has_claims() {
+        for (authority, method, want, body) in [
+            (
+                "http://127.0.0.1:1",
+                AzureMethod::Post,
+                "http://127.0.0.1:1/x?y",
+                "a=b&claims=c",
+            ),
+            (
+                "http://127.0.0.1:1",
+                AzureMethod::Get,
+                "http://127.0.0.1:1/x?y",
+                "a=b",
+            ),
+            (
+                "https://127.0.0.1:1",
+                AzureMethod::Post,
+                "https://127.0.0.1:1/x?y",
+                "a=b&claims=c",
+            ),
+        ] {
+            let entra = entra(authority);
+            let transport = entra.transport("c".to_owned());
+            let url = format!("{}x?y", entra.secure_authority()).parse().unwrap();
+            let mut request = AzureRequest::new(url, method);
+            request.insert_header("x-test", "value");
+            request.set_body(Bytes::from_static(b"a=b"));
+            let request = transport.request(&request).unwrap();
+            assert_eq!(request.uri(), want);
+            assert_eq!(request.body(), body);
+            assert_eq!(request.headers()["x-test"], "value");
+        }
+    }
+
+    #[test]
+    fn the_token_endpoint_is_the_tenants() {
+        for authority in ["https://login.example", "https://login.example/"] {
+            let url = "https://login.example/t/oauth2/v2.0/token";
+            assert_eq!(entra(authority).token_url(), url);
+        }
+    }
+
+    #[test]
+    fn the_secrets_of_a_request_are_known() {
+        let request = Request::post("http://127.0.0.1/")
+            .header(IDENTITY_HEADER, "machine")
+            .body(Bytes::from_static(
+                b"client_id=c&client_secret=a%2Bb&assertion=user&client_assertion=own",
+            ))
+            .unwrap();
+        let secrets = secrets(&request);
+        let secrets: Vec<_> = secrets.iter().map(Secret::reveal).collect();
+        assert_eq!(secrets, ["machine", "a+b", "user", "own"]);
+    }
+
+    #[test]
+    fn what_was_not_asked_is_told_without_what_is_quoted() {
+        for (text, want) in [
+            (
+                "X must be a URL, but is 'http://u:p@h'",
+                "X must be a URL, but is",
+            ),
+            ("Azure Arc isn't supported", "Azure Arc isn"),
+            ("no such thing", "no such thing"),
+        ] {
+            let error = Error::with_message(ErrorKind::Credential, text);
+            assert_eq!(NotAsked::of(&error).to_string(), want);
+        }
+    }
 
     #[test]
     fn a_parameter_is_added_to_a_form() {

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     authorization::Authorization,
+    cause::Cause,
     failure::{Failure, Kind},
     telemetry::names,
 };
@@ -105,7 +106,7 @@ impl<T: Answer> Exchange<T> {
         let mut failure = Failure::new(kind, message);
         if let Some(error) = error {
             // Its URL holds the task's id.
-            failure = failure.because(error.without_url());
+            failure = failure.because(Cause::of(&error.without_url()));
         }
         Self {
             result: Err(failure),
@@ -126,7 +127,7 @@ impl<T: Answer> Exchange<T> {
         };
         let mut failure = Failure::new(kind, "Graph did not show the task");
         if let Some(error) = error {
-            failure = failure.because(error.without_url());
+            failure = failure.because(Cause::of(&error.without_url()));
         }
         Self {
             result: Err(failure),

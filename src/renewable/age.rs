@@ -16,6 +16,11 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// A wait that the other side named is not believed beyond this.
 const MAX_NAMED_PAUSE: Duration = Duration::from_secs(300);
 
+/// A value is renewed after this time, whatever its issuer says: Entra's tokens live 28
+/// hours at most (Microsoft identity platform, "Continuous access evaluation"), and a
+/// number without bounds is no time on the clock.
+const MAX_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// A value, and how long it is good.
 #[derive(Debug)]
 pub struct Fetched<T> {
@@ -38,6 +43,7 @@ impl<T> Fetched<T> {
     /// A value that its issuer lets live for `lifetime` from `now` on. Nothing if it is
     /// dead on arrival.
     pub fn living(value: T, now: Instant, lifetime: Duration) -> Option<Self> {
+        let lifetime = lifetime.min(MAX_LIFETIME);
         // Short lives are divided alike.
         let before_the_end = |share| now + lifetime.saturating_sub(share);
         let expires_at = before_the_end(MARGIN.min(lifetime / 10));
@@ -71,6 +77,14 @@ pub(super) fn pause(streak: u32, named: Option<Duration>) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn no_value_lives_for_ever() {
+        let now = Instant::now();
+        let fetched = Fetched::living((), now, Duration::MAX).unwrap();
+        assert!(fetched.expires_at <= now + MAX_LIFETIME);
+        assert!(Fetched::living((), now, Duration::ZERO).is_none());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_value_is_fresh_then_stale_then_expired() {

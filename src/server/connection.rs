@@ -24,7 +24,7 @@ use super::{
     tls::Tls,
     wire::{Activity, WatchedIo},
 };
-use crate::peer::Peer;
+use crate::{cause::Cause, peer::Peer};
 
 /// Streams that a peer has opened and reset at once, and that are not accepted
 /// yet: beyond this it is a "rapid reset" attack (CVE-2023-44487), and the
@@ -148,6 +148,7 @@ impl Connections {
             tokio::select! {
                 ended = &mut connection => {
                     if let Err(error) = ended {
+                        let error = Cause::of(&error);
                         tracing::debug!(error = &error as &dyn std::error::Error, "connection ended");
                     }
                     return;

@@ -7,15 +7,19 @@ use tracing_subscriber::filter::Targets;
 pub const DEFAULT_FILTER: &str = "info";
 
 /// Filters that hold unless the user's filter names the same target: without them a verbose filter
-/// would log the export of telemetry, and so produce telemetry about telemetry.
-const QUIET: [(&str, LevelFilter); 7] = [
+/// would log the export of telemetry, and so produce telemetry about telemetry. The libraries of
+/// Azure tell each request to Entra, its address included, and an identity for each token.
+const QUIET: [(&str, LevelFilter); 10] = [
     ("h2", LevelFilter::OFF),
     ("hyper", LevelFilter::OFF),
     ("tonic", LevelFilter::OFF),
     ("tower", LevelFilter::OFF),
+    ("azure_core", LevelFilter::WARN),
+    ("azure_identity", LevelFilter::WARN),
     ("opentelemetry", LevelFilter::WARN),
     ("reqwest", LevelFilter::WARN),
     ("rustls", LevelFilter::WARN),
+    ("typespec", LevelFilter::WARN),
 ];
 
 /// How a log line looks.
@@ -74,7 +78,35 @@ impl LogOptions {
 
 #[cfg(test)]
 mod tests {
+    use tracing::Level;
+
     use super::*;
+
+    #[test]
+    fn libraries_that_tell_addresses_are_quiet_unless_they_are_named() {
+        fn filter(text: &str) -> Targets {
+            LogOptions::new(text, LogFormat::Json).filter
+        }
+        for target in [
+            "azure_core::http",
+            "azure_identity::cache",
+            "typespec_client_core::http::policies::logging",
+            "hyper_util::client",
+            "reqwest::connect",
+            "rustls::client",
+        ] {
+            assert!(
+                !filter("trace").would_enable(target, &Level::INFO),
+                "{target}"
+            );
+            let named = format!("info,{}=trace", target.split("::").next().unwrap());
+            assert!(
+                filter(&named).would_enable(target, &Level::TRACE),
+                "{named}"
+            );
+        }
+        assert!(!filter("off").would_enable("azure_core", &Level::WARN));
+    }
 
     #[test]
     fn a_bad_filter_is_reported_and_replaced() {

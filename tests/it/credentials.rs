@@ -1,6 +1,7 @@
 //! As whom Graph is called: every way to a token, and whatever can go wrong on it.
 
 mod application;
+mod managed;
 mod on_behalf_of;
 mod proofs;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::support::source::{Source, crate_sources, read, rust_files};
 
 /// Which module may use which others; only the order of the rows is free.
-const MAY_USE: [(&str, &[&str]); 28] = [
+const MAY_USE: [(&str, &[&str]); 29] = [
     ("main", &["cli"]),
     ("lib", &[]),
     (
@@ -57,6 +57,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
         &[
             "caller",
             "callers",
+            "cause",
             "deadline",
             "failure",
             "listen_address",
@@ -104,6 +105,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
         "graph",
         &[
             "authorization",
+            "cause",
             "command",
             "failure",
             "outbound",
@@ -145,7 +147,8 @@ const MAY_USE: [(&str, &[&str]); 28] = [
     ("renewable", &["failure", "telemetry"]),
     ("config", &["caller", "listen_address", "secret"]),
     ("listen_address", &[]),
-    ("outbound", &[]),
+    ("outbound", &["cause"]),
+    ("cause", &[]),
     ("caller", &[]),
     ("secret", &[]),
     ("sandbox", &[]),
@@ -170,7 +173,7 @@ const OWNERS: [(&str, &[&str]); 12] = [
         &["callers", "credentials", "sandbox", "server", "tls"],
     ),
     ("webpki", &["sandbox"]),
-    ("h2", &["graph", "sandbox"]),
+    ("h2", &["cause", "graph", "sandbox"]),
     ("tokio_rustls", &["server", "tls"]),
     ("x509_parser", &["peer"]),
 ];

@@ -127,6 +127,7 @@ async fn what_entra_says_instead_of_a_token_is_told_and_nothing_reaches_graph() 
         (EntraFault::of(EntraAct::NoToken), for_now, ""),
         (EntraFault::lifetime(0), for_now, ""),
         (EntraFault::lifetime(-10), for_now, ""),
+        (EntraFault::lifetime(i64::MAX), for_now, ""),
         (EntraFault::of(EntraAct::Reset), for_now, ""),
         (EntraFault::of(EntraAct::Close), for_now, ""),
         (EntraFault::of(EntraAct::Hang), for_now, ""),
@@ -136,6 +137,7 @@ async fn what_entra_says_instead_of_a_token_is_told_and_nothing_reaches_graph() 
             "",
         ),
         (EntraFault::reply(200, vec![b' '; 2 << 20]), for_now, ""),
+        (EntraFault::throttle(u32::MAX), for_now, "HTTP 429"),
     ] {
         let shown = format!("{fault:.100?}");
         let gateway = builder()
@@ -171,6 +173,17 @@ async fn what_entra_says_instead_of_a_token_is_told_and_nothing_reaches_graph() 
             "{points:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_token_that_lives_for_ever_is_one_for_now() {
+    let gateway = builder()
+        .with_entra_faults([EntraFault::lifetime(i64::from(u32::MAX))])
+        .start()
+        .await;
+    within(gateway.sandbox.wait_for_token_requests(1)).await;
+    assert!(gateway.execute("213213").await.is_ok());
+    assert_eq!(gateway.sandbox.token_requests(), 1);
 }
 
 #[tokio::test]

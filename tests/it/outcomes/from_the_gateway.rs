@@ -2,6 +2,7 @@
 
 use incidentgate::{failure::Kind, sandbox::Fault};
 
+use super::callers::Callers;
 use super::row::{ANSWERED, Provocation, REFUSED, Row, SENT, VALID, row};
 
 #[expect(clippy::too_many_lines, reason = "a table is as long as its rows")]
@@ -26,6 +27,69 @@ pub(super) fn rows() -> Vec<Row> {
             Kind::CallerUnauthenticated,
             Provocation::NoToken,
             "UNAUTHENTICATED | CALLER_UNAUTHENTICATED (incidentgate) | NOT_STARTED | ",
+            VALID,
+        ),
+        row(
+            "a caller's proof is malformed",
+            Kind::CallerUnauthenticated,
+            Provocation::Callers(Callers::Malformed),
+            "UNAUTHENTICATED | CALLER_UNAUTHENTICATED (incidentgate) | NOT_STARTED | ",
+            REFUSED,
+        ),
+        row(
+            "a caller has proven nothing",
+            Kind::CallerUnauthenticated,
+            Provocation::Callers(Callers::Nameless),
+            "UNAUTHENTICATED | CALLER_UNAUTHENTICATED (incidentgate) | NOT_STARTED | ",
+            REFUSED,
+        ),
+        row(
+            "Entra does not take the caller's token",
+            Kind::CallerUnauthenticated,
+            Provocation::Callers(Callers::Stale),
+            "UNAUTHENTICATED | CALLER_UNAUTHENTICATED (incidentgate) | NOT_STARTED | ",
+            VALID,
+        ),
+        row(
+            "the issuer's keys cannot be had",
+            Kind::IssuerUnavailable,
+            Provocation::Callers(Callers::WithoutIssuer),
+            "UNAVAILABLE | ISSUER_UNAVAILABLE (incidentgate) | NOT_STARTED | RetryInfo 1s",
+            REFUSED,
+        ),
+        row(
+            "a caller whom the policy does not name",
+            Kind::CallerNotAllowed,
+            Provocation::Callers(Callers::Unnamed),
+            "PERMISSION_DENIED | CALLER_NOT_ALLOWED (incidentgate) | NOT_STARTED | ",
+            REFUSED,
+        ),
+        row(
+            "a caller's token without a user",
+            Kind::AppOnlyToken,
+            Provocation::Callers(Callers::AppOnly),
+            "PERMISSION_DENIED | APP_ONLY_TOKEN (incidentgate) | NOT_STARTED | ",
+            VALID,
+        ),
+        row(
+            "Entra wants the user to act",
+            Kind::InteractionRequired,
+            Provocation::Callers(Callers::Interaction),
+            "UNAUTHENTICATED | INTERACTION_REQUIRED (incidentgate) | NOT_STARTED | claims",
+            VALID,
+        ),
+        row(
+            "Entra is ill",
+            Kind::CredentialUnavailable,
+            Provocation::Callers(Callers::IllEntra),
+            "UNAVAILABLE | CREDENTIAL_UNAVAILABLE (incidentgate) | NOT_STARTED | RetryInfo 7s",
+            VALID,
+        ),
+        row(
+            "Entra refuses the gateway",
+            Kind::GatewayCredentialRejected,
+            Provocation::Callers(Callers::RefusedGateway),
+            "INTERNAL | GATEWAY_CREDENTIAL_REJECTED (incidentgate) | NOT_STARTED | ",
             VALID,
         ),
         row(

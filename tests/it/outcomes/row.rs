@@ -7,7 +7,7 @@ use incidentgate::{failure::Kind, pb::ExecuteResponseActionRequest, sandbox::Fau
 use prost::Message as _;
 use tokio::net::TcpListener;
 
-use super::{draining, read};
+use super::{callers::Callers, draining, read};
 use crate::support::{Gateway, RawCall, frame, within};
 
 /// The gateway's own token in [`Gateway::builder`]'s `with_own_token`.
@@ -69,6 +69,8 @@ pub(super) enum Provocation {
     Timeout(&'static str, Fault),
     /// The caller has no token.
     NoToken,
+    /// Callers must prove who they are, or their tokens are exchanged, and so they fail.
+    Callers(Callers),
     /// One call may be in flight, and one is.
     Overloaded,
     /// The call comes after GOAWAY, which its client has not read yet.
@@ -165,6 +167,13 @@ impl Row {
                 self.posting(&stage.passthrough, async |gateway| {
                     let (request, message) = without_token(gateway);
                     RawCall::send(gateway, request, frame(&message)).await
+                })
+                .await
+            }
+            Provocation::Callers(callers) => {
+                let (gateway, (name, value)) = callers.set().await;
+                self.posting(&gateway, async |gateway| {
+                    RawCall::execute(gateway, "213213", &[(name, &value)]).await
                 })
                 .await
             }

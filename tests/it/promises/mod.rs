@@ -4,17 +4,21 @@
 //! another module of the suite.
 
 mod contract;
+mod forwarded_certificate;
 mod grpc_timeout;
 mod reply;
 mod retry_after;
 mod status;
+mod token;
 mod warning;
 
 pub(crate) use contract::{Contract, block_bytes};
+pub(crate) use forwarded_certificate::forwarded_certificate;
 pub(crate) use grpc_timeout::grpc_timeout;
 pub(crate) use reply::{Given, error_body};
 pub(crate) use retry_after::retry_after;
 pub(crate) use status::{at_full_length, keeps_every_promise, status_budget};
+pub(crate) use token::token;
 pub(crate) use warning::{warning, warnings_are_bounded};
 
 /// How every JSON Web Token begins; it is put where it must not come back from.
@@ -24,11 +28,13 @@ pub(crate) const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJjYWxsZXIifQ.c2ln
 pub(crate) type Promise = fn(&[u8]);
 
 /// What is fuzzed, by the name of the target; its seeds are in `fuzz/corpus/NAME`.
-pub(crate) const TARGETS: [(&str, Promise); 5] = [
+pub(crate) const TARGETS: [(&str, Promise); 7] = [
     ("error_body", error_body),
+    ("forwarded_certificate", forwarded_certificate),
     ("grpc_timeout", grpc_timeout),
     ("retry_after", retry_after),
     ("status_budget", status_budget),
+    ("token", token),
     ("warning", warning),
 ];
 

@@ -92,6 +92,14 @@ impl GatewayBuilder {
         self
     }
 
+    /// The same unless the test has set it.
+    fn with_default(self, key: &'static str, value: impl Into<String>) -> Self {
+        if self.flags.iter().any(|flag| flag.key == key) {
+            return self;
+        }
+        self.with(key, value)
+    }
+
     /// The gateway has a token of its own.
     pub(crate) fn with_own_token(mut self) -> Self {
         let fetch = |_| async {
@@ -169,7 +177,7 @@ impl GatewayBuilder {
                 .with("credentials.mode", mode)
                 .with("credentials.tenant", sandbox.tenant())
                 .with("credentials.client_id", sandbox.client_id())
-                .with("credentials.authority", sandbox.authority());
+                .with_default("credentials.authority", sandbox.authority());
             // Unless the test proves it in another way.
             let has_proof = |flag: &Flag| flag.key == "credentials.client_authentication";
             if !self.flags.iter().any(has_proof) {
@@ -177,9 +185,9 @@ impl GatewayBuilder {
             }
             if mode == "on_behalf_of" {
                 self = self
-                    .with("callers.jwt_issuer", sandbox.issuer())
+                    .with_default("callers.jwt_issuer", sandbox.issuer())
                     .with("callers.jwt_audience", sandbox.client_id())
-                    .with("policy.execute_response_action", "*");
+                    .with_default("policy.execute_response_action", "*");
             }
         }
         // A stray variable of the machine's must not change a test, hence no environment.
