@@ -17,6 +17,7 @@ mod slow;
 mod smuggling;
 mod strangers;
 mod tokens;
+mod untaken;
 mod weight;
 
 use fort::{EXTRA, Fort};
