@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -38,7 +38,7 @@ pub struct Places(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    open: Semaphore,
+    open: Arc<Semaphore>,
     /// Fair: a place that is given back goes to whoever waits longest, and a newcomer
     /// gets one only while nobody waits.
     places: Arc<Semaphore>,
@@ -56,7 +56,7 @@ impl Places {
     /// nobody waits any more.
     pub fn new(limits: PlaceLimits, closing: CancellationToken, metrics: Metrics) -> Self {
         Self(Arc::new(Shared {
-            open: Semaphore::new(limits.max_open),
+            open: Arc::new(Semaphore::new(limits.max_open)),
             places: Arc::new(Semaphore::new(limits.max_in_flight)),
             seats: Semaphore::new(limits.max_waiting),
             max_wait: limits.max_wait,
@@ -67,8 +67,8 @@ impl Places {
 
     /// Lets a call in that has not sent its message yet, if it is not one too many. It
     /// counts as open until the permit is dropped.
-    pub fn open(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        self.0.open.try_acquire().map_err(|_| {
+    pub fn open(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        Arc::clone(&self.0.open).try_acquire_owned().map_err(|_| {
             self.0.metrics.call_without_place();
             overloaded(spread())
         })

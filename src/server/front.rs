@@ -4,12 +4,15 @@
 //! is it gRPC -> span -> draining? -> deadline -> who calls? -> service -> encoding
 //! ```
 
-use std::{panic::AssertUnwindSafe, pin::pin, time::Duration};
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use http::{Method as HttpMethod, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep_until, timeout_at},
+};
 use tonic::{Code, Status, body::Body, service::Routes};
 use tower::Service as _;
 
@@ -33,6 +36,9 @@ use crate::{
 /// A call that has begun answers by its own deadline. One that has not begun this
 /// much later is stuck before its service: a request whose message never ends.
 const STUCK: Duration = Duration::from_millis(100);
+/// Streams of health and reflection, and requests that are no calls, which all connections
+/// may have open together beyond those that each has of its own. One costs up to 15 KiB.
+const SHARED_SEATS: usize = 8192;
 const MESSAGE_LATE: &str = "the deadline passed before the request's message had arrived";
 const NOT_KNOWN: &str = "the deadline passed before it was known who calls";
 const NOT_BEGUN: &str = "the deadline passed before the request's message had arrived, or while the call waited for a place";
@@ -43,6 +49,8 @@ pub struct Front {
     routes: Routes,
     limits: Limits,
     places: Places,
+    /// Seats for streams beside the calls.
+    beside: Arc<Semaphore>,
     callers: Callers,
     lifecycle: Lifecycle,
     propagator: Propagator,
@@ -64,6 +72,7 @@ impl Front {
             routes: routes.prepare(),
             places: Places::new(limits.places, closing, metrics.clone()),
             limits,
+            beside: Arc::new(Semaphore::new(SHARED_SEATS)),
             callers,
             lifecycle,
             propagator,
@@ -83,9 +92,16 @@ impl Front {
         stream: OpenStream,
     ) -> Response<ReplyBody> {
         let mut held = Held {
-            _stream: stream,
+            stream,
+            open: None,
             call: None,
         };
+        let is_call = request.method() == HttpMethod::POST && is_grpc(&request);
+        let method = Method::of(request.uri().path());
+        let is_beside = !is_call || matches!(method, Method::Health | Method::Reflection);
+        if is_beside && !held.stream.sit_beside(&self.beside) {
+            return refused(crowded(), held);
+        }
         if request.method() != HttpMethod::POST {
             return reply::plain(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -102,7 +118,6 @@ impl Front {
                 held,
             );
         }
-        let method = Method::of(request.uri().path());
         match method {
             Method::Health => return self.infrastructure(request, held).await,
             Method::Reflection => return self.reflection(request, &remote, held).await,
@@ -147,7 +162,7 @@ impl Front {
         let deadline = self.deadline(&request)?;
         let mut place = None;
         // Whatever the method: an unknown one, too, is a call that costs memory.
-        let _open = self.places.open()?;
+        held.open = Some(self.places.open()?);
         if method == Method::ExecuteResponseAction {
             let caller = self.admit(&request, remote, Rpc::ExecuteResponseAction, deadline);
             let caller = caller.await?;
@@ -223,7 +238,7 @@ impl Front {
         }
     }
 
-    /// Health and reflection: no span, no limits, but the caller's deadline.
+    /// Health and reflection: no span, no place among the calls, but the caller's deadline.
     async fn infrastructure(&self, request: Request<Incoming>, held: Held) -> Response<ReplyBody> {
         let deadline = match self.deadline(&request) {
             Ok(deadline) => deadline,
@@ -278,6 +293,14 @@ fn bare_error(response: &Response<Body>) -> Option<Status> {
 fn refused(failure: Failure, held: Held) -> Response<ReplyBody> {
     let response = status::from_failure(failure).into_http();
     response.map(|body| ReplyBody::new(body, None, held))
+}
+
+fn crowded() -> Failure {
+    Failure::new(
+        Kind::GatewayOverloaded,
+        "this connection has as many streams of health and reflection open as it may; end some, or use another connection",
+    )
+    .with_retry_after(Kind::GatewayOverloaded.usual_delay())
 }
 
 fn draining() -> Failure {

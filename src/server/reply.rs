@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
 use http_body_util::{Full, StreamBody};
-use tokio::time::Sleep;
+use tokio::{sync::OwnedSemaphorePermit, time::Sleep};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tonic::{Code, Status, body::Body};
 
@@ -30,7 +30,10 @@ pub(super) struct ReplyBody {
 #[derive(Debug)]
 pub(super) struct Held {
     /// Its stream: the connection is not idle.
-    pub(super) _stream: OpenStream,
+    pub(super) stream: OpenStream,
+    /// Its part of the calls that may be open. An answer that its caller does not take
+    /// costs memory, too.
+    pub(super) open: Option<OwnedSemaphorePermit>,
     /// Its place among the calls that a drain waits for.
     pub(super) call: Option<TaskTrackerToken>,
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod accepted;
+mod attack;
 mod audit;
 mod call_logs;
 mod call_metrics;

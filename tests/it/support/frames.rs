@@ -17,9 +17,11 @@ use super::{
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const CONTINUATION: u8 = 9;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
 const ACK: u8 = 1;
-const END_STREAM: u8 = 1;
+pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 /// RFC 7541, section 6.1 and appendix A: `:status: 200`, `204` and `500` as indexed fields.
 pub(crate) const OK: u8 = 0x88;
@@ -151,8 +153,9 @@ impl Peer<'_> {
 }
 
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(payload.len()).unwrap();
-    let mut bytes = vec![0, 0, length, kind, flags];
+    // RFC 9113, section 4.1: 24 bits.
+    let [_, length @ ..] = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut bytes = [&length[..], &[kind, flags]].concat();
     bytes.extend(stream.to_be_bytes());
     bytes.extend(payload);
     bytes

@@ -1,5 +1,6 @@
 //! A gateway in front of a sandbox, both in this process, on ports of their own.
 
+mod attacker;
 mod collector;
 mod crowd;
 mod details;
@@ -18,6 +19,7 @@ mod wire;
 use std::{future::Future, time::Duration};
 
 pub(crate) use crate::promises::{Contract, block_bytes};
+pub(crate) use attacker::{Attacker, PREFACE, fields};
 pub(crate) use collector::{Collector, Received};
 pub(crate) use crowd::{Crowd, Hanging};
 pub(crate) use details::{Answer, answer};

@@ -63,24 +63,26 @@ impl Authority {
 
     /// A certificate for these hosts; what looks like a URI becomes one.
     pub(crate) fn issue(&self, names: &[&str]) -> Issued {
-        self.issue_until(names, 4000)
+        self.issue_as(names, |_| {})
     }
 
     /// The same, expired at the beginning of a year.
     pub(crate) fn issue_until(&self, names: &[&str], year: i32) -> Issued {
-        let (uris, hosts): (Vec<&str>, Vec<&str>) =
-            names.iter().partition(|name| name.contains("://"));
-        let hosts: Vec<_> = hosts.into_iter().map(str::to_owned).collect();
-        let mut params = CertificateParams::new(hosts).unwrap();
-        let uris = uris.into_iter().map(|uri| uri.try_into().unwrap());
-        params.subject_alt_names.extend(uris.map(SanType::URI));
-        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        self.issue_as(names, |params| {
+            params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        })
+    }
+
+    /// The same with anything else about it changed.
+    pub(crate) fn issue_as(
+        &self,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Issued {
+        let params = params(names, change);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        Issued {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-        }
+        Issued::new(&certificate, &key)
     }
 
     fn roots(&self) -> RootCertStore {
@@ -162,9 +164,34 @@ impl Authority {
     }
 }
 
+fn params(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
+    let (uris, hosts): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| name.contains("://"));
+    let hosts: Vec<_> = hosts.into_iter().map(str::to_owned).collect();
+    let mut params = CertificateParams::new(hosts).unwrap();
+    let uris = uris.into_iter().map(|uri| uri.try_into().unwrap());
+    params.subject_alt_names.extend(uris.map(SanType::URI));
+    params.not_after = rcgen::date_time_ymd(4000, 1, 1);
+    change(&mut params);
+    params
+}
+
 // === impl Issued ===
 
 impl Issued {
+    fn new(certificate: &rcgen::Certificate, key: &KeyPair) -> Self {
+        Self {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
+    /// A certificate that vouches for itself.
+    pub(crate) fn self_signed(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let certificate = params(names, change).self_signed(&key).unwrap();
+        Self::new(&certificate, &key)
+    }
+
     pub(crate) fn der(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap();
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();

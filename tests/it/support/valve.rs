@@ -127,6 +127,11 @@ impl Frame {
         self.kind == PING && self.flags & 1 == 0
     }
 
+    /// The answer to one.
+    pub(crate) fn is_ping_answer(&self) -> bool {
+        self.kind == PING && self.flags & 1 == 1
+    }
+
     /// GOAWAY: the last stream that is still handled.
     pub(crate) fn last_stream(&self) -> u32 {
         u32::from_be_bytes(self.payload[..4].try_into().unwrap())

@@ -10,7 +10,11 @@ use h2::{
 use http::Request;
 use incidentgate::pb::{ExecuteResponseActionRequest, health::HealthCheckRequest};
 use prost::Message as _;
-use tokio::{net::TcpStream, task::JoinHandle};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    task::JoinHandle,
+};
 
 use super::{
     TOKEN,
@@ -43,9 +47,18 @@ impl Wire {
 
     /// So many bytes of an answer may come before it is read.
     pub(crate) async fn connect_with_window(addr: SocketAddr, window: u32) -> Self {
+        let socket = within(TcpStream::connect(addr)).await.unwrap();
+        let port = socket.local_addr().unwrap().port();
+        Self::over(socket, port, window).await
+    }
+
+    /// Over any stream whose local port is `port`.
+    pub(crate) async fn over(
+        socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        port: u16,
+        window: u32,
+    ) -> Self {
         within(async {
-            let socket = TcpStream::connect(addr).await.unwrap();
-            let port = socket.local_addr().unwrap().port();
             let mut builder = client::Builder::new();
             builder.initial_window_size(window);
             let (client, connection) = builder.handshake(socket).await.unwrap();
