@@ -7,9 +7,8 @@ use super::{EXTRA, Fort};
 use crate::support::{EXECUTE, RawCall, head, program::Program};
 
 const HEADER: &str = "x-forwarded-client-cert";
-const SOAR: &str = "By=spiffe://corp.test/gate;Hash=468e;URI=spiffe://corp.test/soar";
-const GUEST: &str =
-    "By=spiffe://corp.test/gate;Hash=468e;Subject=\"CN=x\";URI=spiffe://corp.test/guest";
+const SOAR: &str = "By=spiffe://corp.test/gate;Hash=468e468e468e468e468e468e468e468e468e468e468e468e468e468e468e468e;URI=spiffe://corp.test/soar";
+const GUEST: &str = "By=spiffe://corp.test/gate;Hash=468e468e468e468e468e468e468e468e468e468e468e468e468e468e468e468e;Subject=\"CN=x\";URI=spiffe://corp.test/guest";
 const POLICY: (&str, &str) = (
     "INCIDENTGATE_POLICY__EXECUTE_RESPONSE_ACTION",
     "spiffe://corp.test/soar,role:Execute",

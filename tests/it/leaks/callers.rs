@@ -105,11 +105,11 @@ async fn what_a_sidecar_forwards_is_only_told_as_a_proven_name() {
         .await;
     let marks = Marks::of(["marked-as-secret"]);
     for header in [
-        "Subject=\"CN=marked-as-secret\";URI=spiffe://corp/soc",
-        "Cert=\"marked-as-secret\";URI=spiffe://corp/intern",
-        "URI=spiffe://marked-as-secret,URI=spiffe://corp/soc",
+        "Hash=468e468e468e468e468e468e468e468e468e468e468e468e468e468e468e468e;Subject=\"CN=marked-as-secret\";URI=spiffe://corp/soc",
+        "Hash=468e468e468e468e468e468e468e468e468e468e468e468e468e468e468e468e;Cert=\"marked-as-secret\";URI=spiffe://corp/intern",
+        "URI=spiffe://marked-as-secret,Hash=468e468e468e468e468e468e468e468e468e468e468e468e468e468e468e468e;URI=spiffe://corp/soc",
         "Hash=marked-as-secret",
-        "URI=https://marked-as-secret/",
+        "Hash=468e468e468e468e468e468e468e468e468e468e468e468e468e468e468e468e;URI=https://marked-as-secret/",
         "URI=\"marked-as-secret",
         "marked-as-secret",
     ] {

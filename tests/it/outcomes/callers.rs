@@ -36,7 +36,7 @@ impl Callers {
         match self {
             Self::Malformed => forwarded("URI").await,
             Self::Nameless => forwarded("Hash=468e").await,
-            Self::Unnamed => forwarded("URI=spiffe://corp/intern").await,
+            Self::Unnamed => forwarded("Hash=468e468e468e468e468e468e468e468e468e468e468e468e468e468e468e468e;URI=spiffe://corp/intern").await,
             Self::WithoutIssuer => {
                 let gateway = Gateway::single_attempts()
                     .with_entra("application")

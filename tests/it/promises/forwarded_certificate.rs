@@ -19,10 +19,13 @@ const MAX_NAME_BYTES: usize = 2048;
 /// As Envoy writes its element.
 const SIDECARS: [(&str, &str); 2] = [
     (
-        r#"By=spiffe://c/gate;Hash=468e;Subject="CN=a\"b";URI=spiffe://c/soc"#,
+        r#"By=spiffe://c/gate;Hash=468e468e468e468e468e468e468e468e468e468e468e468e468e468e468e468e;Subject="CN=a\"b";URI=spiffe://c/soc"#,
         "spiffe://c/soc",
     ),
-    ("Hash=468e;DNS=soc.example", "dns:soc.example"),
+    (
+        "Hash=468e468e468e468e468e468e468e468e468e468e468e468e468e468e468e468e;DNS=soc.example",
+        "dns:soc.example",
+    ),
 ];
 
 static CALLERS: LazyLock<Callers> = LazyLock::new(|| {
