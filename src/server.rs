@@ -9,6 +9,7 @@
 //! | `listener` | accepts connections, within a cap |
 //! | `unix` | a unix socket's file |
 //! | `tls` | the TLS handshake, and the certificate that it shows |
+//! | `slots` | how many connections, and who gives way to others |
 //! | `connection` | one connection's life: handshake, age, idleness, GOAWAY |
 //! | `front` | what happens to a request before and after its service |
 //! | `grpc_timeout` | the caller's deadline |
@@ -26,6 +27,7 @@ mod listener;
 mod method;
 mod observation;
 mod reply;
+mod slots;
 mod tls;
 mod unix;
 mod wire;

@@ -30,6 +30,9 @@ use crate::{
 /// hold the exit up for longer.
 const FLUSH: Duration = Duration::from_secs(2);
 
+/// Open files beside the connections: those to Graph, logs, what the runtime needs.
+const OTHER_FILES: usize = 1000;
+
 /// Where the client commands look for a gateway unless told otherwise.
 const DEFAULT_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051);
 
@@ -84,6 +87,7 @@ impl Serve {
 
 async fn serve(mut config: Config, telemetry: &Telemetry) -> anyhow::Result<()> {
     let shutdown = shutdown_on_signals()?;
+    raise_open_files(config.server.max_connections);
     // The configuration lacks a Graph only under `--sandbox`.
     let sandbox = if config.graph.url.is_none() {
         Some(start_sandbox(&mut config).await?)
@@ -113,6 +117,24 @@ async fn serve(mut config: Config, telemetry: &Telemetry) -> anyhow::Result<()> 
         "stopped before every call had ended; without a known outcome: {cut_short}"
     );
     Ok(())
+}
+
+/// Lets this process open as many files as its hard limit allows: each connection is one,
+/// and the usual soft limit of 1024 is for programs that use `select`.
+fn raise_open_files(connections: usize) {
+    let needed = connections.saturating_add(OTHER_FILES);
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if usize::try_from(limit).is_ok_and(|limit| limit < needed) => tracing::warn!(
+            limit,
+            connections,
+            "fewer files can be open than server.max_connections may need; raise the limit (ulimit -n)"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the limit of open files cannot be raised"
+        ),
+    }
 }
 
 /// Starts the embedded Graph and Entra, and points the gateway to them.

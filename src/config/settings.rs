@@ -103,8 +103,8 @@ settings! {
     server: Server {
         /// Where the gRPC listener is. A unix socket has the mode 0660.
         listen: ListenAddress = "127.0.0.1:50051", listen_address();
-        /// Connections open at the same time; further ones wait in the backlog of the
-        /// operating system.
+        /// Connections open at the same time. When there is one more, the one that has been
+        /// without a call for longest gives way; where all have calls, it waits.
         max_connections: usize = "10000", whole(1, 1_000_000);
         /// Calls open at the same time on one connection.
         max_concurrent_streams: u32 = "256", whole(1, 100_000);

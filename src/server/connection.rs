@@ -21,6 +21,7 @@ use super::{
     lifecycle::Lifecycle,
     listener::Socket,
     observation::Remote,
+    slots::Slot,
     tls::Tls,
     wire::{Activity, WatchedIo},
 };
@@ -71,7 +72,9 @@ struct Alarms {
     handshake: Instant,
     age: Instant,
     idle_check: Instant,
-    grace: Instant,
+    close: Instant,
+    /// Whether the connection gives way, and a call that comes all the same has its time.
+    may_be_late: bool,
 }
 
 // === impl Connections ===
@@ -98,7 +101,7 @@ impl Connections {
     }
 
     /// Serves one connection until it is gone.
-    pub(super) async fn run(self, socket: Socket) {
+    pub(super) async fn run(self, socket: Socket, slot: Slot) {
         let Ok(address) = socket.peer() else {
             // The peer has left already.
             return;
@@ -106,7 +109,7 @@ impl Connections {
         let mut peer = Peer::new(address);
         let alarms = Alarms::set(self.front.limits());
         let Some(tls) = &self.tls else {
-            return self.serve(socket, peer, alarms).await;
+            return self.serve(socket, peer, alarms, &slot).await;
         };
         // Boxed: most of a connection's life is spent without it.
         let handshake = Box::pin(tls.accept(socket));
@@ -114,13 +117,14 @@ impl Connections {
             shaken = handshake => shaken,
             () = sleep_until(alarms.handshake) => return,
             // No call has begun.
+            () = slot.leave().cancelled() => return,
             () = self.lifecycle.closing().cancelled() => return,
         };
         match shaken {
             Ok((stream, certificate)) => {
                 peer.certificate = certificate;
                 // Boxed, so that a connection without TLS does not pay for its size.
-                Box::pin(self.serve(stream, peer, alarms)).await;
+                Box::pin(self.serve(stream, peer, alarms, &slot)).await;
             }
             Err(error) => {
                 tracing::debug!(
@@ -132,20 +136,21 @@ impl Connections {
     }
 
     /// Speaks HTTP/2 until the connection is gone.
-    async fn serve<IO>(&self, io: IO, peer: Peer, mut alarms: Alarms)
+    async fn serve<IO>(&self, io: IO, peer: Peer, mut alarms: Alarms, slot: &Slot)
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let activity = Activity::new();
+        let activity = slot.activity();
         let limits = self.front.limits();
-        let io = WatchedIo::new(io, Arc::clone(&activity), limits.keepalive_timeout);
+        let io = WatchedIo::new(io, Arc::clone(activity), limits.keepalive_timeout);
         let io = TokioIo::new(io);
-        let service = self.service(peer, Arc::clone(&activity));
+        let service = self.service(peer, Arc::clone(activity));
         let mut connection = pin!(self.http.serve_connection(io, service));
+        let grace = limits.max_connection_age_grace + ROUND_TRIP;
         let mut phase = Phase::Handshake;
         let mut alarm = pin!(sleep_until(alarms.next(phase)));
         loop {
-            tokio::select! {
+            let time_to_close = tokio::select! {
                 ended = &mut connection => {
                     if let Err(error) = ended {
                         let error = Cause::of(&error);
@@ -155,30 +160,35 @@ impl Connections {
                 }
                 () = activity.established(), if phase == Phase::Handshake => {
                     phase = Phase::Open;
+                    None
                 }
                 () = self.lifecycle.closing().cancelled(), if phase != Phase::Closing => {
-                    // Both may come to light at once; then a call may have begun.
-                    if phase == Phase::Handshake && !activity.is_established() {
-                        return;
-                    }
-                    alarms.grace = Instant::now() + WHILE_DRAINING;
-                    connection.as_mut().graceful_shutdown();
-                    phase = Phase::Closing;
+                    Some(WHILE_DRAINING)
+                }
+                () = slot.leave().cancelled(), if phase != Phase::Closing => {
+                    alarms.may_be_late = true;
+                    Some(ROUND_TRIP)
                 }
                 () = self.lifecycle.cut().cancelled() => return,
                 () = &mut alarm => match phase {
-                    Phase::Handshake if activity.is_established() => phase = Phase::Open,
+                    Phase::Handshake if activity.is_established() => {
+                        phase = Phase::Open;
+                        None
+                    }
+                    Phase::Open => alarms.is_over(activity, limits.idle_timeout).then_some(grace),
+                    Phase::Closing if alarms.wait_for_late_call(activity, grace) => None,
                     // Silent, or too slow to say hello; or its time to finish is over.
                     Phase::Handshake | Phase::Closing => return,
-                    Phase::Open => {
-                        let now = Instant::now();
-                        if now >= alarms.age || alarms.is_idle(&activity, limits.idle_timeout) {
-                            alarms.grace = now + limits.max_connection_age_grace + ROUND_TRIP;
-                            connection.as_mut().graceful_shutdown();
-                            phase = Phase::Closing;
-                        }
-                    }
                 },
+            };
+            if let Some(time) = time_to_close {
+                // Both may come to light at once; then a call may have begun.
+                if phase == Phase::Handshake && !activity.is_established() {
+                    return;
+                }
+                alarms.close = Instant::now() + time;
+                connection.as_mut().graceful_shutdown();
+                phase = Phase::Closing;
             }
             alarm.as_mut().reset(alarms.next(phase));
         }
@@ -215,7 +225,8 @@ impl Alarms {
             handshake: now + limits.handshake_timeout,
             age: now + limits.max_connection_age.mul_f64(jitter),
             idle_check: now + limits.idle_timeout,
-            grace: now,
+            close: now,
+            may_be_late: false,
         }
     }
 
@@ -223,15 +234,25 @@ impl Alarms {
         match phase {
             Phase::Handshake => self.handshake,
             Phase::Open => self.age.min(self.idle_check),
-            Phase::Closing => self.grace,
+            Phase::Closing => self.close,
         }
     }
 
-    /// Whether no call was open for `timeout`; else sets the next check.
-    fn is_idle(&mut self, activity: &Activity, timeout: Duration) -> bool {
+    /// Whether it is too old, or no call was open for `timeout`; else sets the next check.
+    fn is_over(&mut self, activity: &Activity, timeout: Duration) -> bool {
         let now = Instant::now();
         let idle_since = activity.idle_since().unwrap_or(now);
         self.idle_check = idle_since + timeout;
-        self.idle_check <= now
+        now >= self.age || self.idle_check <= now
+    }
+
+    /// Whether a call has come after the connection was told to give way; it has `grace`.
+    fn wait_for_late_call(&mut self, activity: &Activity, grace: Duration) -> bool {
+        let is_late = self.may_be_late && activity.idle_since().is_none();
+        if is_late {
+            self.may_be_late = false;
+            self.close = Instant::now() + grace;
+        }
+        is_late
     }
 }

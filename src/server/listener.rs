@@ -11,7 +11,6 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream, UnixStream},
-    sync::Semaphore,
     time::sleep,
 };
 
@@ -19,6 +18,7 @@ use super::{
     connection::Connections,
     front::Front,
     lifecycle::Lifecycle,
+    slots::Slots,
     tls::Tls,
     unix::{BindError, UnixSocket},
 };
@@ -64,20 +64,17 @@ pub async fn serve(
     lifecycle: Lifecycle,
 ) {
     let listener = listener.into();
-    let slots = Arc::new(Semaphore::new(front.limits().max_connections));
+    let slots = Slots::new(front.limits().max_connections);
     let connections = Connections::new(front, lifecycle.clone(), tls);
     let accept_all = async {
         loop {
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
-                return;
-            };
             match listener.accept().await {
                 Ok(socket) => {
-                    let connection = connections.clone().run(socket);
-                    lifecycle.connections().spawn(async move {
-                        connection.await;
-                        drop(slot);
-                    });
+                    let Some(slot) = slots.take().await else {
+                        return;
+                    };
+                    let connection = connections.clone().run(socket, slot);
+                    lifecycle.connections().spawn(connection);
                 }
                 Err(error) => {
                     tracing::warn!(

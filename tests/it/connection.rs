@@ -227,8 +227,7 @@ async fn a_peer_whose_network_is_gone_is_dropped_and_its_call_is_finished() {
 
 #[tokio::test]
 async fn a_peer_that_stops_reading_is_dropped() {
-    // The one place shows when the connection is gone.
-    let mut gateway = watchful().with("server.max_connections", "1").start().await;
+    let mut gateway = watchful().start().await;
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     socket.connect(&gateway.addr.into()).unwrap();
@@ -239,13 +238,8 @@ async fn a_peer_that_stops_reading_is_dropped() {
         .unwrap();
     // Answers to these fill every buffer between here and there.
     let pings: Vec<u8> = b"\0\0\x08\x06\0\0\0\0\0deafness".repeat(4096);
-    let flood = async { while deaf.write_all(&pings).await.is_ok() {} };
-    let next = async {
-        let mut wire = Wire::connect(gateway.addr).await;
-        wire.execute(ID, &[]).await.answer().await.unwrap()
-    };
-    let (call, ()) = tokio::join!(next, within(flood));
-    assert_eq!(call.grpc_status().code(), Code::Ok);
+    // It ends with the connection.
+    within(async { while deaf.write_all(&pings).await.is_ok() {} }).await;
     gateway.stop().await;
 }
 
@@ -311,6 +305,28 @@ async fn headers_that_are_too_large_hurt_no_other_stream() {
         }
     }
     assert_eq!(gateway.sandbox.posts("large"), 1);
+    gateway.sandbox.release(ID);
+    let call = held.answer().await.unwrap();
+    assert_eq!(call.grpc_status().code(), Code::Ok);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_gives_way_to_one_above_the_limit() {
+    let mut gateway = Gateway::builder()
+        .with("server.max_connections", "2")
+        .start()
+        .await;
+    gateway.sandbox.script(ID, [Fault::hold()]);
+    let mut busy = Wire::connect(gateway.addr).await;
+    let held = busy.execute(ID, &[]).await;
+    within(gateway.sandbox.wait_for_posts(ID, 1)).await;
+    let mut idle = Wire::connect(gateway.addr).await;
+    assert!(idle.execute("213214", &[]).await.answer().await.is_ok());
+    // A second later the idle one is asked to leave, although it does not answer.
+    let mut next = Wire::connect(gateway.addr).await;
+    let call = within(next.execute("213216", &[]).await.answer()).await;
+    assert_eq!(call.unwrap().grpc_status().code(), Code::Ok);
     gateway.sandbox.release(ID);
     let call = held.answer().await.unwrap();
     assert_eq!(call.grpc_status().code(), Code::Ok);
