@@ -29,7 +29,7 @@ use crate::{
     throttle::Gates,
 };
 
-pub use self::credentials::credentials;
+pub use self::credentials::{check_credentials, credentials};
 
 /// The last audit records have this long to become durable; a stalled reader of standard
 /// output cannot hold the exit up for longer.

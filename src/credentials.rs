@@ -24,7 +24,7 @@ use http::HeaderMap;
 
 pub use self::{
     application::Application,
-    client::{Client, Proof},
+    client::{Client, Proof, Unusable},
     exchange::{Exchange, MAX_IDLE},
     transport::{Entra, EntraOptions},
 };

@@ -43,6 +43,18 @@ pub fn credentials(config: &Config, metrics: &Metrics) -> anyhow::Result<Credent
     })
 }
 
+/// Whether the gateway can prove to Entra which application it is, as far as this machine
+/// knows.
+pub async fn check_credentials(config: &Config) -> anyhow::Result<()> {
+    let credentials = &config.credentials;
+    let is_registered = credentials.mode != CredentialsMode::Passthrough
+        && credentials.client_authentication != ClientAuthentication::ManagedIdentity;
+    if is_registered {
+        client(config)?.check().await?;
+    }
+    Ok(())
+}
+
 fn entra(config: &Config) -> anyhow::Result<Entra> {
     let credentials = &config.credentials;
     let options = EntraOptions {

@@ -94,6 +94,7 @@ async fn serve(mut config: Config, telemetry: &Telemetry) -> anyhow::Result<()> 
     } else {
         None
     };
+    app::check_credentials(&config).await?;
     let credentials = app::credentials(&config, &telemetry.metrics())?;
     // Whatever is wrong shows before the port is open.
     let app = App::build(
@@ -180,6 +181,7 @@ fn announce(
 ) -> anyhow::Result<()> {
     tracing::info!(
         listen = %listener.address()?,
+        tls = scheme == "https",
         graph = config.graph.url.as_ref().map(BaseUrl::as_str),
         credentials = match credentials {
             Credentials::Passthrough => "passthrough (each caller's own bearer token)",

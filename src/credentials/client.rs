@@ -39,6 +39,16 @@ pub enum Proof {
     TokenFile(PathBuf),
 }
 
+/// A file that proves nothing. It names the key and the file, never what is in it.
+#[derive(Debug, thiserror::Error)]
+#[error("{key} {} cannot be used", path.display())]
+pub struct Unusable {
+    key: &'static str,
+    path: PathBuf,
+    #[source]
+    cause: Box<dyn Error + Send + Sync>,
+}
+
 /// The proof for one request.
 #[derive(Debug, Clone)]
 pub(super) enum Shown {
@@ -46,21 +56,38 @@ pub(super) enum Shown {
     Assertion(Secret),
 }
 
+// === impl Client ===
+
+impl Client {
+    /// Whether its proof can be shown now: a file that is missing, or holds something else,
+    /// is better told before the first call.
+    pub async fn check(&self) -> Result<(), Unusable> {
+        // Whom it is shown to makes no difference.
+        self.proof.show(&self.id, "").await.map(drop)
+    }
+}
+
 // === impl Proof ===
 
 impl Proof {
-    /// Reads, or signs, what is shown to the token endpoint `audience`. The error names
-    /// the file, never what is in it.
-    pub(super) async fn show(&self, client_id: &str, audience: &str) -> Result<Shown, Failure> {
+    /// Reads, or signs, what is shown to the token endpoint `audience`.
+    pub(super) async fn show(&self, client_id: &str, audience: &str) -> Result<Shown, Unusable> {
         match self {
             Self::Secret(secret) => Ok(Shown::Secret(secret.clone())),
-            Self::SecretFile(path) => one_line(path).await.map(Shown::Secret),
-            Self::TokenFile(path) => one_line(path).await.map(Shown::Assertion),
+            Self::SecretFile(path) => {
+                let key = "credentials.client_secret_file";
+                one_line(key, path).await.map(Shown::Secret)
+            }
+            Self::TokenFile(path) => {
+                let key = "credentials.federated_token_file";
+                one_line(key, path).await.map(Shown::Assertion)
+            }
             Self::CertificateFile(path) => {
-                let pem = read(path).await?;
+                let key = "credentials.certificate_file";
+                let pem = read(key, path).await?;
                 assertion::signed(&pem, client_id, audience)
                     .map(Shown::Assertion)
-                    .map_err(|error| unusable(path, error))
+                    .map_err(|error| Unusable::new(key, path, error))
             }
         }
     }
@@ -81,18 +108,18 @@ impl Shown {
     }
 }
 
-async fn one_line(path: &Path) -> Result<Secret, Failure> {
-    let bytes = read(path).await?;
+async fn one_line(key: &'static str, path: &Path) -> Result<Secret, Unusable> {
+    let bytes = read(key, path).await?;
     let secret = String::from_utf8(bytes).ok().map(|text| Secret::new(&text));
     secret
         .filter(|secret| {
             let text = secret.reveal();
             !text.is_empty() && !text.contains(|c: char| c.is_control())
         })
-        .ok_or_else(|| unusable(path, NotOneLine))
+        .ok_or_else(|| Unusable::new(key, path, NotOneLine))
 }
 
-async fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+async fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, Unusable> {
     let read = async {
         use tokio::io::AsyncReadExt as _;
         let mut bytes = Vec::new();
@@ -100,25 +127,30 @@ async fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).await?;
         Ok::<_, std::io::Error>(bytes)
     };
-    read.await.map_err(|error| unusable(path, error))
+    read.await.map_err(|error| Unusable::new(key, path, error))
+}
+
+// === impl Unusable ===
+
+impl Unusable {
+    fn new(key: &'static str, path: &Path, cause: impl Error + Send + Sync + 'static) -> Self {
+        Self {
+            key,
+            path: path.to_owned(),
+            cause: Box::new(cause),
+        }
+    }
 }
 
 /// The caller is not told where the gateway keeps its secrets; the log is.
-fn unusable(path: &Path, cause: impl Error + Send + Sync + 'static) -> Failure {
-    let (path, cause) = (path.to_owned(), Box::new(cause));
-    Failure::new(
-        Kind::GatewayCredentialRejected,
-        "this gateway's own credential cannot be used; its operator has to mend that",
-    )
-    .because(Unusable { path, cause })
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("the file {} cannot be used", path.display())]
-struct Unusable {
-    path: PathBuf,
-    #[source]
-    cause: Box<dyn Error + Send + Sync>,
+impl From<Unusable> for Failure {
+    fn from(unusable: Unusable) -> Self {
+        Self::new(
+            Kind::GatewayCredentialRejected,
+            "this gateway's own credential cannot be used; its operator has to mend that",
+        )
+        .because(unusable)
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -146,8 +178,9 @@ mod tests {
                     assert_eq!(shown.parameters(), [("client_secret", want)]);
                     assert!(!format!("{shown:?}").contains(want));
                 }
-                (Err(failure), None) => {
-                    let text = format!("{failure:?}");
+                (Err(unusable), None) => {
+                    let text = format!("{unusable:?}");
+                    let failure = Failure::from(unusable);
                     assert!(!failure.to_string().contains("secret"), "{failure}");
                     assert!(!text.contains("lines"), "{text}");
                 }
@@ -155,7 +188,12 @@ mod tests {
             }
         }
         std::fs::remove_file(&path).unwrap();
-        let failure = proof.show("c", "a").await.unwrap_err();
-        assert_eq!(failure.kind, Kind::GatewayCredentialRejected);
+        let unusable = proof.show("c", "a").await.unwrap_err();
+        let named = format!("credentials.client_secret_file {} cannot", path.display());
+        assert!(unusable.to_string().starts_with(&named), "{unusable}");
+        assert_eq!(
+            Failure::from(unusable).kind,
+            Kind::GatewayCredentialRejected
+        );
     }
 }
