@@ -72,6 +72,10 @@ pub(super) async fn serve(
     }
     let mut judged = None;
     if fault.commit {
+        // Whoever is not let in starts nothing, and Graph does not say otherwise.
+        if let Some(refusal) = &received.refusal {
+            return Ok(received.finish(refusal.clone()));
+        }
         judged = Some(received.judge(World::judge).await);
     }
     if let Some(released) = released {

@@ -1,19 +1,18 @@
 //! A gateway before a simulated Graph, and its callers.
 
-use std::{future::Future, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, future::Future, net::SocketAddr, time::Duration};
 
 use http::{Request as HttpRequest, Response as HttpResponse};
 use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use incidentgate::{
-    app::App,
+    app::{self, App},
     config::{Config, Flag, Preset, Sources},
-    credentials::Credentials,
     pb::{
         ExecuteResponseActionRequest, ExecuteResponseActionResponse,
         incident_task_service_client::IncidentTaskServiceClient,
     },
-    sandbox::{Options, Sandbox},
+    sandbox::{Options, Sandbox, Tokens},
     server::{Drained, Shutdown},
     telemetry::{Metrics, Propagator},
 };
@@ -66,6 +65,27 @@ impl Gateway {
         Self::start_before(sandbox, &url, http, settings).await
     }
 
+    /// It has a token of its own, and only tokens of the sandbox's Entra are let in.
+    pub(crate) async fn start_as_application(
+        http: Http,
+        settings: &[(&'static str, &str)],
+    ) -> Self {
+        let options = Options {
+            tokens: Tokens::Issued,
+            ..Options::default()
+        };
+        let sandbox = Sandbox::start(listener().await, options).await.unwrap();
+        let (url, authority) = (sandbox.graph_url(), sandbox.authority());
+        let own = [
+            ("credentials.mode", "application"),
+            ("credentials.authority", &authority),
+            ("credentials.tenant", sandbox.tenant()),
+            ("credentials.client_id", sandbox.client_id()),
+        ];
+        let settings = [&own[..], settings].concat();
+        Self::start_before(sandbox, &url, http, &settings).await
+    }
+
     /// Its Graph is at `url`, whatever the sandbox is for.
     pub(crate) async fn start_before(
         sandbox: Sandbox,
@@ -90,18 +110,18 @@ impl Gateway {
         let config = Config::load(Sources {
             preset: Preset::Production,
             flags: flags.collect(),
+            environment: BTreeMap::from([(
+                "INCIDENTGATE_CREDENTIALS__CLIENT_SECRET".into(),
+                sandbox.client_secret().into(),
+            )]),
             ..Sources::default()
         })
         .unwrap()
         .config;
         let meters = SdkMeterProvider::builder().build();
-        let app = App::build(
-            &config,
-            Credentials::Passthrough,
-            Propagator::default(),
-            Metrics::new(&meters.meter("incidentgate")),
-        )
-        .unwrap();
+        let metrics = Metrics::new(&meters.meter("incidentgate"));
+        let credentials = app::credentials(&config, &metrics).unwrap();
+        let app = App::build(&config, credentials, Propagator::default(), metrics).unwrap();
         let (listener, shutdown) = (listener().await, Shutdown::default());
         let addr = listener.local_addr().unwrap();
         let running = tokio::spawn(app.run(listener, shutdown.clone()));
