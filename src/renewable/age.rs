@@ -12,7 +12,7 @@ const MARGIN: Duration = Duration::from_secs(10);
 /// The wait after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The wait does not grow beyond this.
-const MAX_PAUSE: Duration = Duration::from_secs(30);
+const MAX_PAUSE: Duration = Duration::from_secs(8);
 /// A wait that the other side named is not believed beyond this.
 const MAX_NAMED_PAUSE: Duration = Duration::from_secs(300);
 
@@ -117,12 +117,12 @@ mod tests {
         for (streak, named, want) in [
             (0, None, 1),
             (1, None, 2),
-            (4, None, 16),
-            (5, None, 30),
-            (u32::MAX, None, 30),
+            (3, None, 8),
+            (4, None, 8),
+            (u32::MAX, None, 8),
             (0, Some(0), 1),
             (0, Some(7), 7),
-            (5, Some(7), 30),
+            (5, Some(7), 8),
             (0, Some(100_000), 300),
         ] {
             assert_eq!(
