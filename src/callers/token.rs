@@ -9,7 +9,7 @@ use std::{
 
 use aws_lc_rs::digest::{SHA256, digest};
 use moka::{policy::EvictionPolicy, sync::Cache};
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     BuildError, Wrong,
@@ -35,6 +35,11 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 /// many tokens with invented keys ask the issuer once.
 pub(super) const RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Calls that wait at a time for the key that their token names, and that may not exist.
+/// Further ones are refused for the moment: while the issuer hangs, invented names are to
+/// hold no more calls open.
+pub(super) const MAX_STRANGERS: usize = 256;
+
 /// Whose tokens prove who calls.
 #[derive(Debug, Clone)]
 pub struct JwtOptions {
@@ -59,6 +64,8 @@ pub(super) struct Tokens {
     /// By the SHA-256 of a token, so that no token stays in memory. Only successes: who
     /// sends nonsense cannot drive good ones out.
     known: Cache<[u8; 32], Arc<Verified>>,
+    /// Turns to wait for newer keys: [`MAX_STRANGERS`].
+    strangers: Semaphore,
 }
 
 /// A token that was verified.
@@ -90,6 +97,7 @@ impl Tokens {
                 .time_to_idle(FORGOTTEN_AFTER)
                 .eviction_policy(EvictionPolicy::lru())
                 .build(),
+            strangers: Semaphore::new(MAX_STRANGERS),
         })
     }
 
@@ -139,6 +147,9 @@ impl Tokens {
         if keys.value.has(kid) || is_fresh(&keys.value) {
             return Ok(keys);
         }
+        let Ok(_turn) = self.strangers.try_acquire() else {
+            return Err(no_newer_keys());
+        };
         let newer = self.keys.newer(&keys, None, false).await?;
         newer.ok_or_else(no_newer_keys)
     }

@@ -1,7 +1,11 @@
+use futures_util::FutureExt as _;
 use http::StatusCode;
 use tokio::time;
 
-use super::{super::token::RENEWAL_INTERVAL, *};
+use super::{
+    super::token::{MAX_STRANGERS, RENEWAL_INTERVAL},
+    *,
+};
 
 /// Lets the clock of the keys jump, and no timer fire too early for real sockets.
 async fn later(by: Duration) {
@@ -223,4 +227,31 @@ async fn many_first_calls_fetch_once() {
         assert!(admitted.is_ok());
     }
     assert_eq!(issuer.answers().requests, 2);
+}
+
+#[tokio::test]
+async fn invented_keys_hold_only_so_many_calls_while_the_issuer_hangs() {
+    let ec = Signer::p256();
+    let issuer = TestIssuer::new(&[ec.jwk("ec")]).await;
+    let callers = callers(&issuer);
+    let claims = claims(&issuer);
+    assert!(admit(&callers, &ec.token("ec", &claims)).await.is_ok());
+    later(RENEWAL_INTERVAL).await;
+    issuer.answers().hangs = true;
+    let tokens: Vec<String> = (0..MAX_STRANGERS + 50)
+        .map(|n| ec.token(&format!("invented-{n}"), &claims))
+        .collect();
+    let mut waiting: Vec<_> = tokens
+        .iter()
+        .map(|token| Box::pin(admit(&callers, token)))
+        .collect();
+    let mut refused = 0;
+    for call in &mut waiting {
+        if let Some(refusal) = call.as_mut().now_or_never() {
+            assert_eq!(refusal.unwrap_err().kind, Kind::IssuerUnavailable);
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 50);
+    assert!(admit(&callers, &ec.token("ec", &claims)).await.is_ok());
 }
