@@ -1,10 +1,10 @@
 //! The validated configuration: every key is declared once, in `settings.rs`, and every
 //! mistake is reported at once.
 //!
-//! Sources in rising priority: defaults, what the preset changes in them, the TOML file,
-//! environment variables (`INCIDENTGATE_SECTION__KEY`), flags. A value that a later
-//! source replaces is still checked: a mistake in the file is a mistake, also where a
-//! variable hides it today.
+//! Sources in rising priority: defaults, what the preset changes in them, variables of the
+//! platform (`AZURE_TENANT_ID` and its like), the TOML file, environment variables
+//! (`INCIDENTGATE_SECTION__KEY`), flags. A value that a later source replaces is still
+//! checked: a mistake in the file is a mistake, also where a variable hides it today.
 //!
 //! A message about a mistake names the key, its source and the expected form, never the
 //! value, which may be a secret.
@@ -53,7 +53,7 @@ pub struct Sources {
     /// The TOML file; it must exist when named.
     pub file: Option<PathBuf>,
     /// The process environment (`std::env::vars_os().collect()`); only names with the
-    /// prefix `INCIDENTGATE_` count.
+    /// prefix `INCIDENTGATE_` count, and those of Azure Workload Identity.
     pub environment: BTreeMap<OsString, OsString>,
     /// Flags of the command line that set a key.
     pub flags: Vec<Flag>,

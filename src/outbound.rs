@@ -5,7 +5,7 @@
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode, header::RETRY_AFTER};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use reqwest::{Certificate, Client, ClientBuilder, redirect, retry};
 use tokio::time::timeout;
@@ -16,6 +16,9 @@ use crate::cause::Cause;
 const USER_AGENT: &str = concat!("incidentgate/", env!("CARGO_PKG_VERSION"));
 /// The largest document that is read. The signing keys of a large issuer have some 50 KiB.
 const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
+
+/// A wait that a service names is not believed beyond this.
+const MAX_NAMED_WAIT: Duration = Duration::from_secs(300);
 
 /// A client for small documents of one service.
 #[derive(Debug, Clone)]
@@ -149,11 +152,48 @@ impl Documents {
     }
 }
 
+/// The wait that a service names, in seconds (RFC 9110, section 10.2.3, also has dates,
+/// which neither Entra nor issuers send); at most [`MAX_NAMED_WAIT`].
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    let wait = Duration::from_secs(seconds.trim().parse().ok()?);
+    Some(wait.min(MAX_NAMED_WAIT))
+}
+
 /// Bodies hold tokens.
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Answer")
             .field("status", &self.status)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_wait_is_in_seconds_and_believed_up_to_a_limit() {
+        for (value, want) in [
+            ("0", Some(0)),
+            ("7", Some(7)),
+            (" 7 ", Some(7)),
+            ("300", Some(300)),
+            ("301", Some(300)),
+            ("18446744073709551615", Some(300)),
+            ("18446744073709551616", None),
+            ("-1", None),
+            ("", None),
+            ("Fri, 07 Nov 2025 23:59:59 GMT", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
+            let want = want.map(Duration::from_secs);
+            assert_eq!(retry_after(&headers), want, "{value}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 }

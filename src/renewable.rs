@@ -104,18 +104,26 @@ impl<T: Send + Sync + 'static> Renewable<T> {
     /// Cancel-safe: a fetch goes on without those who wait for it.
     pub async fn get(&self) -> Result<Arc<Fetched<T>>, Failure> {
         let now = Instant::now();
-        if let Some(current) = self.0.current.load_full() {
-            match current.age(now) {
-                Age::Fresh => return Ok(current),
-                Age::Stale => {
+        let current = || {
+            let current = self.0.current.load_full()?;
+            Some((current.age(now), current))
+        };
+        if let Some((Age::Fresh, current)) = current() {
+            return Ok(current);
+        }
+        let flight = {
+            let state = self.0.state();
+            // Looked at again: a fetch may have ended since.
+            match current() {
+                Some((Age::Fresh, current)) => return Ok(current),
+                Some((Age::Stale, current)) => {
                     // Whether that works out, the log says.
-                    drop(self.0.begin(&mut self.0.state(), now, None));
+                    drop(self.0.begin(state, now, None));
                     return Ok(current);
                 }
-                Age::Expired => {}
+                Some((Age::Expired, _)) | None => self.0.begin(state, now, None)?,
             }
-        }
-        let flight = self.0.begin(&mut self.0.state(), now, None)?;
+        };
         self.wait(flight).await
     }
 
@@ -131,7 +139,7 @@ impl<T: Send + Sync + 'static> Renewable<T> {
     ) -> Result<Option<Arc<Fetched<T>>>, Failure> {
         let now = Instant::now();
         let flight = {
-            let mut state = self.0.state();
+            let state = self.0.state();
             if let Some(current) = self.0.current.load_full()
                 && !Arc::ptr_eq(&current, known)
                 && current.age(now) != Age::Expired
@@ -145,10 +153,9 @@ impl<T: Send + Sync + 'static> Renewable<T> {
             if drop_known {
                 self.0.current.store(None);
             }
-            let flight = self.0.begin(&mut state, now, hint)?;
-            state.renewed = Some(now);
-            flight
+            self.0.begin(state, now, hint)?
         };
+        self.0.state().renewed = Some(now);
         self.wait(flight).await.map(Some)
     }
 
@@ -189,9 +196,12 @@ impl<T> fmt::Debug for Renewable<T> {
 
 impl<T: Send + Sync + 'static> Shared<T> {
     /// The fetch that is under way, or a new one; or why none is tried now.
+    ///
+    /// The lock is given back before a task is spawned: a runtime that ends drops the task
+    /// at once, and its [`Landing`] takes the lock.
     fn begin(
         self: &Arc<Self>,
-        state: &mut State<T>,
+        mut state: MutexGuard<'_, State<T>>,
         now: Instant,
         hint: Hint,
     ) -> Result<Flight<T>, Failure> {
@@ -206,6 +216,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
         }
         let (told, flight) = watch::channel(None);
         state.flight = Some(flight.clone());
+        drop(state);
         let mut landing = Landing {
             shared: Arc::clone(self),
             result: None,
@@ -250,14 +261,15 @@ impl<T: Send + Sync + 'static> Drop for Landing<T> {
         let now = Instant::now();
         let mut state = self.shared.state();
         state.flight = None;
-        let result = match self.result.take() {
-            Some(Ok(fetched)) => {
+        let result = self.result.take();
+        let result = match result.unwrap_or_else(|| Err(ended(self.shared.of))) {
+            Ok(fetched) => {
                 let fetched = Arc::new(fetched);
                 self.shared.current.store(Some(Arc::clone(&fetched)));
                 state.failed = None;
                 Ok(fetched)
             }
-            Some(Err(failure)) => {
+            Err(failure) => {
                 let streak = state.failed.as_ref().map_or(0, |failed| failed.streak);
                 state.failed = Some(Failed {
                     until: now + pause(streak, failure.named_delay()),
@@ -266,7 +278,6 @@ impl<T: Send + Sync + 'static> Drop for Landing<T> {
                 });
                 Err(failure)
             }
-            None => Err(ended(self.shared.of)),
         };
         self.told.send_replace(Some(result));
     }

@@ -174,7 +174,7 @@ impl Work {
             let ready = match next {
                 Next::Wait(delay) => {
                     sleep(delay).await;
-                    Ok(())
+                    self.freshen(&mut trail).await
                 }
                 Next::Renew => self.renew(&mut trail, &failure).await,
                 Next::Stop | Next::Reconcile => Err(failure.clone()),
@@ -192,6 +192,13 @@ impl Work {
             self.tools.metrics.resend(resend_cause(&failure));
             trail.turn(&failure);
         }
+    }
+
+    /// The token as it is now: the last one may have expired meanwhile, or a look has found
+    /// it refused and renewed it.
+    async fn freshen(&self, trail: &mut Trail) -> Result<(), Failure> {
+        trail.grant = self.credential.grant().await?;
+        Ok(())
     }
 
     /// Another token in place of the one that Graph has refused, or why there is none.

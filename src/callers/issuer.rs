@@ -4,10 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{
-    Request, StatusCode,
-    header::{ACCEPT, RETRY_AFTER},
-};
+use http::{Request, StatusCode, header::ACCEPT};
 use serde::Deserialize;
 use tokio::time::Instant;
 use url::{Host, Url};
@@ -15,7 +12,7 @@ use url::{Host, Url};
 use super::{BuildError, JwtOptions, keys::Keys};
 use crate::{
     failure::{Failure, Kind},
-    outbound::{Documents, NoAnswer, Way},
+    outbound::{Documents, NoAnswer, Way, retry_after},
     renewable::Fetched,
 };
 
@@ -26,9 +23,6 @@ const STALE_AFTER: Duration = Duration::from_secs(3600);
 /// withdrawn them. Entra advises to look every 24 hours at least (Microsoft identity
 /// platform, "Signing key rollover").
 const EXPIRED_AFTER: Duration = Duration::from_secs(24 * 3600);
-
-/// A wait that the issuer names is not handed on beyond this.
-const MAX_NAMED_WAIT: Duration = Duration::from_secs(300);
 
 /// An issuer that can be asked for its keys.
 #[derive(Debug)]
@@ -126,9 +120,7 @@ impl Issuer {
         let answer = self.documents.send(request).await;
         let answer = answer.map_err(|error| NoKeys::NoAnswer(what, error))?;
         if answer.status != StatusCode::OK {
-            let named = answer.headers.get(RETRY_AFTER);
-            let seconds = named.and_then(|value| value.to_str().ok()?.parse().ok());
-            let wait = seconds.map(|seconds| Duration::from_secs(seconds).min(MAX_NAMED_WAIT));
+            let wait = retry_after(&answer.headers);
             return Err(NoKeys::Status(what, answer.status, wait));
         }
         Ok(answer.body)

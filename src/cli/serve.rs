@@ -164,6 +164,9 @@ async fn start_sandbox(config: &mut Config) -> anyhow::Result<Sandbox> {
     credentials.tenant = Some(sandbox.tenant().to_owned());
     credentials.client_id = Some(sandbox.client_id().to_owned());
     credentials.client_secret = Some(Secret::new(sandbox.client_secret()));
+    // What is set for the real Entra means nothing to this one.
+    credentials.scope = None;
+    credentials.ca_file = None;
     if credentials.mode == CredentialsMode::OnBehalfOf && config.callers.jwt_issuer.is_none() {
         config.callers.jwt_issuer = Some(sandbox.issuer());
         config.callers.jwt_audience = vec![sandbox.client_id().to_owned()];

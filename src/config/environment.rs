@@ -36,10 +36,12 @@ const PLATFORM: [(&str, &str); 4] = [
     ("AZURE_AUTHORITY_HOST", "credentials.authority"),
 ];
 
-/// Takes what the platform has set; every other source comes before it.
+/// Takes what the platform has set; every other source comes before it. A variable that is
+/// empty is one that is not set.
 pub(super) fn read_platform(environment: &BTreeMap<OsString, OsString>, given: &mut Given) {
     for (name, key) in PLATFORM {
         if let Some(value) = environment.get(OsStr::new(name))
+            && !value.is_empty()
             && let Some(setting) = Setting::find(key)
         {
             let raw = value.clone().into_string().map_or(Raw::Foreign, Raw::Text);

@@ -4,7 +4,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use moka::sync::Cache;
+use moka::{policy::EvictionPolicy, sync::Cache};
 use serde::Deserialize;
 
 use super::{
@@ -69,6 +69,10 @@ impl Exchange {
             tokens: Cache::builder()
                 .max_capacity(max_users)
                 .time_to_idle(MAX_IDLE)
+                // Users come with a new token each hour. By frequency, old tokens that
+                // were used a lot would keep the new ones out, which would then be
+                // exchanged at each call.
+                .eviction_policy(EvictionPolicy::lru())
                 .build(),
             desk: Arc::new(Desk {
                 entra,
@@ -226,5 +230,21 @@ mod tests {
         }
         exchange.tokens.run_pending_tasks();
         assert!((1..=3).contains(&exchange.tokens.entry_count()));
+    }
+
+    #[tokio::test]
+    async fn a_new_token_is_kept_however_often_the_old_ones_were_used() {
+        let exchange = exchange(3);
+        let user = |n: u32| caller(&format!("token-{n}"), true);
+        for _ in 0..100 {
+            for n in 0..3 {
+                exchange.token(&user(n)).unwrap();
+            }
+            exchange.tokens.run_pending_tasks();
+        }
+        exchange.token(&user(3)).unwrap();
+        exchange.tokens.run_pending_tasks();
+        let key: [u8; 32] = digest(&SHA256, b"token-3").as_ref().try_into().unwrap();
+        assert!(exchange.tokens.contains_key(&key));
     }
 }

@@ -3,6 +3,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use futures_util::FutureExt as _;
 use tokio::{sync::oneshot, task::yield_now, time::advance};
 
 use super::*;
@@ -190,5 +191,25 @@ async fn a_fetch_that_panics_frees_the_way_for_the_next() {
     yield_now().await;
     drop(issuer.open.lock().unwrap().remove(0));
     assert!(asked.await.unwrap().is_err());
+    // It is remembered as any other failure is.
+    assert!(token.get().await.is_err());
+    assert_eq!(issuer.asked(), 1);
+    advance(Duration::from_secs(1)).await;
     assert_eq!(fetched(&issuer, &token, 1).await.value, 1);
+}
+
+#[test]
+fn a_fetch_that_is_dropped_as_it_begins_blocks_nobody() {
+    let token = Issuer::default().renewable(3600);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let ended = runtime.handle().clone();
+    drop(runtime);
+    let (tell, told) = std::sync::mpsc::channel();
+    // A thread of its own: what would never end must not hold the test up.
+    std::thread::spawn(move || {
+        let _inside = ended.enter();
+        tell.send(token.get().now_or_never()).ok();
+    });
+    let answer = told.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert!(answer.unwrap().is_err());
 }

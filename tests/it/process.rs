@@ -129,6 +129,33 @@ fn execute_tells_the_outcome_by_text_and_exit_code() {
 }
 
 #[test]
+fn the_sandbox_brings_all_that_its_entra_needs() {
+    // What a production configuration may set for the real one.
+    let server = Server::with_variables(&[
+        ("INCIDENTGATE_CREDENTIALS__TENANT", "contoso.example"),
+        ("INCIDENTGATE_CREDENTIALS__CLIENT_ID", "gateway"),
+        (
+            "INCIDENTGATE_CREDENTIALS__CLIENT_AUTHENTICATION",
+            "certificate",
+        ),
+        (
+            "INCIDENTGATE_CREDENTIALS__CERTIFICATE_FILE",
+            "/nowhere/gateway.pem",
+        ),
+        (
+            "INCIDENTGATE_CREDENTIALS__AUTHORITY",
+            "https://login.example",
+        ),
+        (
+            "INCIDENTGATE_CREDENTIALS__SCOPE",
+            "https://graph.example/.default",
+        ),
+        ("INCIDENTGATE_CREDENTIALS__CA_FILE", "/nowhere/ca.pem"),
+    ]);
+    assert_ended(&server.execute(&["213213"]), 0, &["ACCEPTED"]);
+}
+
+#[test]
 fn execute_prints_one_json_object() {
     let server = Server::with_sandbox();
     let guid = "a2f0b4a6-7d3c-4c5e-9a52-0f6f2f6d9d11";

@@ -1,7 +1,10 @@
 //! Rules about who calls, as whom Graph is called, and by which certificates.
 
 use super::{Rule, When};
-use crate::config::{BaseUrl, ClientAuthentication, Config, CredentialsMode};
+use crate::{
+    caller::Pattern,
+    config::{BaseUrl, ClientAuthentication, Config, CredentialsMode},
+};
 
 pub(super) const RULES: &[Rule] = &[
     // === as whom Graph is called ===
@@ -124,6 +127,17 @@ pub(super) const RULES: &[Rule] = &[
         when: When::Production,
         holds: |config| {
             config.authenticates_callers() || config.policy.execute_response_action.is_empty()
+        },
+    },
+    Rule {
+        key: "policy.reflection",
+        other: None,
+        expected: "`*`, or a way for callers to prove who they are: `tls.client_ca_file`, `callers.jwt_issuer` or `callers.forwarded_certificates`; `server.reflection = false` turns reflection off for all",
+        when: When::Always,
+        holds: |config| {
+            config.authenticates_callers()
+                || !config.server.reflection
+                || config.policy.reflection == [Pattern::Any]
         },
     },
     // === certificates ===

@@ -162,6 +162,18 @@ fn who_calls_and_by_which_certificates_is_named_with_its_reason() {
         ),
         (
             &OPEN,
+            &[("policy.reflection", "role:Operator")],
+            "policy.reflection",
+            "a way for callers to prove who they are",
+        ),
+        (
+            &OPEN,
+            &[("policy.reflection", "")],
+            "policy.reflection",
+            "server.reflection",
+        ),
+        (
+            &OPEN,
             &[("callers.forwarded_certificates", "true")],
             "policy.execute_response_action",
             "at least one caller",
@@ -300,4 +312,24 @@ fn the_platforms_variables_come_before_everything_else() {
         credentials.authority.as_str(),
         "https://login.microsoftonline.us"
     );
+}
+
+#[test]
+fn a_platforms_variable_that_is_empty_is_not_set() {
+    let platform = [
+        ("AZURE_TENANT_ID", ""),
+        ("AZURE_CLIENT_ID", ""),
+        ("AZURE_FEDERATED_TOKEN_FILE", ""),
+        ("AZURE_AUTHORITY_HOST", ""),
+    ];
+    let Loaded { config, effective } = Config::load(Sources {
+        environment: environment(platform),
+        ..Sources::default()
+    })
+    .unwrap();
+    assert_eq!(
+        config.credentials.authority.as_str(),
+        "https://login.microsoftonline.com"
+    );
+    assert!(!effective.to_string().contains("AZURE_"), "{effective}");
 }

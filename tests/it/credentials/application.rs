@@ -113,6 +113,25 @@ async fn a_doubt_is_looked_into_with_a_new_token_where_the_old_one_is_refused() 
 }
 
 #[tokio::test]
+async fn a_post_after_a_look_comes_with_the_token_that_the_look_has_brought() {
+    let gateway = start().await;
+    // The answer is lost before the start, and the look comes with a token revoked since.
+    gateway.sandbox.script("213213", [Fault::reset().held()]);
+    let call = {
+        let mut client = gateway.client().await;
+        tokio::spawn(async move { client.execute_response_action(request("213213")).await })
+    };
+    within(gateway.sandbox.wait_for_posts("213213", 1)).await;
+    gateway.sandbox.revoke_tokens(Revoke::default());
+    gateway.sandbox.release("213213");
+    let done = within(call).await.unwrap().unwrap().into_inner();
+    assert_eq!(done.attempts, 2);
+    assert_eq!(gateway.sandbox.posts("213213"), 2);
+    assert_eq!(gateway.sandbox.commits("213213"), 1);
+    assert_eq!(token_requests(&gateway.sandbox).len(), 2);
+}
+
+#[tokio::test]
 async fn what_entra_says_instead_of_a_token_is_told_and_nothing_reaches_graph() {
     let refused = ("INTERNAL", "GATEWAY_CREDENTIAL_REJECTED");
     let for_now = ("UNAVAILABLE", "CREDENTIAL_UNAVAILABLE");
