@@ -13,6 +13,7 @@ use self::files::Watched;
 use crate::{
     audit::{Audit, AuditOptions, Fsync, Medium, OnFailure},
     call::{Auditing, Calls, Resilience},
+    callers::Callers,
     config::{AuditFsync, AuditSink, Config, OnAuditFailure, ReconciliationMode},
     credentials::Credentials,
     graph::{GraphClient, GraphOptions},
@@ -45,6 +46,7 @@ pub struct App {
     times: DrainTimes,
     audit: Audit,
     credentials: Credentials,
+    callers: Callers,
     watched: Watched,
 }
 
@@ -79,11 +81,12 @@ impl App {
             health.clone(),
             config.server.reflection,
         )?;
+        let callers = callers::callers(config, metrics.clone())?;
         Ok(Self {
             front: Front::new(
                 routes,
                 limits(config),
-                callers::callers(config, metrics.clone())?,
+                callers.clone(),
                 lifecycle.clone(),
                 propagator,
                 metrics,
@@ -96,6 +99,7 @@ impl App {
             },
             audit,
             credentials,
+            callers,
             watched,
         })
     }
@@ -118,9 +122,10 @@ impl App {
             times,
             audit,
             credentials,
+            callers,
             watched,
         } = self;
-        tokio::spawn(async move { credentials.warm_up().await });
+        tokio::spawn(async move { tokio::join!(credentials.warm_up(), callers.warm_up()) });
         let serving = tokio::spawn(server::serve(
             listener.into(),
             watched.tls(),

@@ -29,7 +29,10 @@ pub enum Name {
 
 /// Who calls, as far as it is proven. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Caller(Option<Arc<Proven>>);
+pub struct Caller {
+    proven: Option<Arc<Proven>>,
+    allowed_by: Option<Arc<str>>,
+}
 
 #[derive(Debug)]
 struct Proven {
@@ -54,12 +57,15 @@ impl Caller {
 
     /// A caller with these names, and the token that proves some of them, if one does.
     pub fn proven(names: Vec<Name>, token: Option<CallerToken>) -> Self {
-        Self(Some(Arc::new(Proven { names, token })))
+        Self {
+            proven: Some(Arc::new(Proven { names, token })),
+            allowed_by: None,
+        }
     }
 
     /// The proven names; none of an anonymous caller.
     pub fn names(&self) -> &[Name] {
-        self.0.as_ref().map_or(&[], |proven| &proven.names)
+        self.proven.as_ref().map_or(&[], |proven| &proven.names)
     }
 
     /// Those of the names that tell who it is, and not what it may do.
@@ -70,14 +76,26 @@ impl Caller {
 
     /// The verified token, for an exchange on the caller's behalf.
     pub fn token(&self) -> Option<&CallerToken> {
-        self.0.as_ref()?.token.as_ref()
+        self.proven.as_ref()?.token.as_ref()
     }
 
-    /// Whether one of the names is named by one of the patterns.
-    pub fn matches(&self, patterns: &[Pattern]) -> bool {
-        self.names()
-            .iter()
-            .any(|name| patterns.iter().any(|pattern| pattern.matches(name)))
+    /// Whether the pattern names one of the names.
+    pub fn is_named_by(&self, pattern: &Pattern) -> bool {
+        self.names().iter().any(|name| pattern.matches(name))
+    }
+
+    /// The same caller, whom this pattern of the policy lets do what it wants.
+    #[must_use]
+    pub fn allowed_by(self, pattern: Arc<str>) -> Self {
+        Self {
+            allowed_by: Some(pattern),
+            ..self
+        }
+    }
+
+    /// The pattern that lets the caller in, as the policy writes it.
+    pub fn pattern(&self) -> Option<&str> {
+        self.allowed_by.as_deref()
     }
 }
 
@@ -132,9 +150,8 @@ mod tests {
 
     #[test]
     fn an_anonymous_caller_matches_nothing() {
-        assert!(!Caller::anonymous().matches(&[Pattern::Any]));
+        assert!(!Caller::anonymous().is_named_by(&Pattern::Any));
         let proven = Caller::proven(vec![Name::Role("r".to_owned())], None);
-        assert!(proven.matches(&[Pattern::Any]));
-        assert!(!proven.matches(&[]));
+        assert!(proven.is_named_by(&Pattern::Any));
     }
 }

@@ -24,7 +24,7 @@ use std::{
 
 use http::{HeaderMap, header::AUTHORIZATION};
 
-use self::{policy::refuse_unnamed, token::Tokens};
+use self::{policy::Listed, token::Tokens};
 pub use self::{
     policy::{Policy, Rpc},
     token::JwtOptions,
@@ -88,7 +88,7 @@ struct Asked {
     certificates: bool,
     forwarded_certificates: bool,
     tokens: Option<Tokens>,
-    policy: Policy,
+    policy: Listed,
 }
 
 // === impl Callers ===
@@ -100,40 +100,50 @@ impl Callers {
     }
 
     /// Callers prove who they are. The issuer is asked for its keys when the first token
-    /// comes.
+    /// comes, unless [`Callers::warm_up`] has done so.
     pub fn new(options: CallerOptions, metrics: Metrics) -> Result<Self, BuildError> {
         let tokens = options.jwt.map(|jwt| Tokens::new(jwt, metrics));
         Ok(Self(Some(Arc::new(Asked {
             certificates: options.certificates,
             forwarded_certificates: options.forwarded_certificates,
             tokens: tokens.transpose()?,
-            policy: options.policy,
+            policy: Listed::new(options.policy),
         }))))
     }
 
-    /// Who calls, if they may use `rpc`. Fails with [`Kind::CallerUnauthenticated`],
-    /// [`Kind::CallerNotAllowed`], or [`Kind::IssuerUnavailable`] where a token came and
-    /// the issuer's keys cannot be had.
+    /// Who calls. Fails with [`Kind::CallerUnauthenticated`], or with
+    /// [`Kind::IssuerUnavailable`] where a token came and the issuer's keys cannot be had.
     ///
     /// Cancel-safe: keys that are being fetched arrive for the next call.
-    pub async fn admit(&self, presented: Presented<'_>, rpc: Rpc) -> Result<Caller, Failure> {
-        self.admit_at(presented, rpc, SystemTime::now()).await
+    pub async fn identify(&self, presented: Presented<'_>) -> Result<Caller, Failure> {
+        self.identify_at(presented, SystemTime::now()).await
     }
 
-    async fn admit_at(
+    async fn identify_at(
         &self,
         presented: Presented<'_>,
-        rpc: Rpc,
         now: SystemTime,
     ) -> Result<Caller, Failure> {
-        let Some(asked) = &self.0 else {
-            return Ok(Caller::anonymous());
-        };
-        let caller = asked.authenticate(presented, now).await?;
-        if !caller.matches(asked.policy.patterns(rpc)) {
-            return Err(refuse_unnamed(&caller, rpc));
+        match &self.0 {
+            Some(asked) => asked.authenticate(presented, now).await,
+            None => Ok(Caller::anonymous()),
         }
-        Ok(caller)
+    }
+
+    /// The caller, if the policy lets it use `rpc`; else [`Kind::CallerNotAllowed`].
+    pub fn permit(&self, caller: Caller, rpc: Rpc) -> Result<Caller, Failure> {
+        match &self.0 {
+            Some(asked) => asked.policy.permit(caller, rpc),
+            None => Ok(caller),
+        }
+    }
+
+    /// Fetches what the first token will need, so that its call does not wait for it, and
+    /// the log tells early what is wrong.
+    pub async fn warm_up(&self) {
+        if let Some(tokens) = self.0.as_ref().and_then(|asked| asked.tokens.as_ref()) {
+            tokens.warm_up().await;
+        }
     }
 }
 

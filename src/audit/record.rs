@@ -37,6 +37,9 @@ pub struct Caller {
     /// The names that the caller has proven to have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
+    /// The pattern of the policy that lets the caller in.
+    #[serde(default, rename = "allowedBy", skip_serializing_if = "Option::is_none")]
+    pub allowed_by: Option<String>,
     /// What the caller's token says, which nobody has verified; the key in the log says so.
     #[serde(
         rename = "unverified",
@@ -109,6 +112,7 @@ impl Intent {
         let Caller {
             peer,
             names,
+            allowed_by,
             claims,
         } = self.caller;
         let names = names.into_iter().take(MAX_NAMES);
@@ -118,6 +122,7 @@ impl Intent {
             caller: Caller {
                 peer: clean(peer, MAX_TEXT),
                 names: names.map(|name| clean(name, MAX_NAME)).collect(),
+                allowed_by: allowed_by.map(|pattern| clean(pattern, MAX_NAME)),
                 claims: Claims {
                     app: claims.app.map(|app| clean(app, MAX_TEXT)),
                     tenant: claims.tenant.map(|tenant| clean(tenant, MAX_TEXT)),
@@ -210,6 +215,7 @@ mod tests {
             caller: Caller {
                 peer: "10.0.0.1:4711".to_owned(),
                 names: Vec::new(),
+                allowed_by: None,
                 claims: Claims::default(),
             },
             trace_id: None,
@@ -237,9 +243,11 @@ mod tests {
 
         let mut known = intent();
         known.caller.names = vec!["dns:soc.example.com".to_owned()];
+        known.caller.allowed_by = Some("dns:*.example.com".to_owned());
         known.caller.claims.app = Some("app".to_owned());
         known.trace_id = Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned());
         record["caller"]["names"] = json!(["dns:soc.example.com"]);
+        record["caller"]["allowedBy"] = json!("dns:*.example.com");
         record["caller"]["unverified"] = json!({"app": "app"});
         record["traceId"] = json!("4bf92f3577b34da6a3ce929d0e0e4736");
         assert_eq!(read(&known.line(Uuid::nil(), now)), record);
@@ -281,6 +289,7 @@ mod tests {
             caller: Caller {
                 peer: evil.clone(),
                 names: Vec::new(),
+                allowed_by: None,
                 claims: Claims {
                     app: Some(evil.clone()),
                     tenant: Some(evil.clone()),

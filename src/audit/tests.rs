@@ -23,6 +23,7 @@ fn intent(task: &str) -> Intent {
         caller: Caller {
             peer: "127.0.0.1:4711".to_owned(),
             names: Vec::new(),
+            allowed_by: None,
             claims: Claims::default(),
         },
         trace_id: None,

@@ -130,6 +130,7 @@ mod tests {
             caller: Caller {
                 peer: "127.0.0.1:4711".to_owned(),
                 names: Vec::new(),
+                allowed_by: None,
                 claims: crate::authorization::Claims::default(),
             },
             trace_id: None,

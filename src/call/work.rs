@@ -118,6 +118,7 @@ impl Work {
             caller: Caller {
                 peer: self.peer.to_string(),
                 names: self.caller.identities().map(ToString::to_string).collect(),
+                allowed_by: self.caller.pattern().map(str::to_owned),
                 // What the gateway's own token says is not about the caller.
                 claims: match grant {
                     Grant::Given(token) => token.claims().unwrap_or_default(),

@@ -1,5 +1,7 @@
 //! Who may use which RPC.
 
+use std::sync::Arc;
+
 use crate::{
     caller::{Caller, Pattern},
     failure::{Failure, Kind},
@@ -23,11 +25,40 @@ pub enum Rpc {
     Reflection,
 }
 
-impl Policy {
-    pub(super) fn patterns(&self, rpc: Rpc) -> &[Pattern] {
-        match rpc {
+/// The policy, with each pattern also as text.
+#[derive(Debug)]
+pub(super) struct Listed {
+    execute_response_action: Vec<(Pattern, Arc<str>)>,
+    reflection: Vec<(Pattern, Arc<str>)>,
+}
+
+impl Listed {
+    pub(super) fn new(policy: Policy) -> Self {
+        let listed = |patterns: Vec<Pattern>| {
+            let with_text = |pattern: Pattern| {
+                let text = pattern.to_string().into();
+                (pattern, text)
+            };
+            patterns.into_iter().map(with_text).collect()
+        };
+        Self {
+            execute_response_action: listed(policy.execute_response_action),
+            reflection: listed(policy.reflection),
+        }
+    }
+
+    /// The caller, if one of the patterns names it.
+    pub(super) fn permit(&self, caller: Caller, rpc: Rpc) -> Result<Caller, Failure> {
+        let patterns = match rpc {
             Rpc::ExecuteResponseAction => &self.execute_response_action,
             Rpc::Reflection => &self.reflection,
+        };
+        let allowing = patterns
+            .iter()
+            .find(|(pattern, _)| caller.is_named_by(pattern));
+        match allowing {
+            Some((_, text)) => Ok(caller.allowed_by(Arc::clone(text))),
+            None => Err(refuse_unnamed(rpc)),
         }
     }
 }
@@ -52,15 +83,7 @@ impl Rpc {
 
 /// None of the caller's names is listed. The message tells none: they are the caller's
 /// own, but whoever reads an error report may be somebody else.
-pub(super) fn refuse_unnamed(caller: &Caller, rpc: Rpc) -> Failure {
-    if tracing::enabled!(tracing::Level::DEBUG) {
-        let names: Vec<String> = caller.names().iter().map(ToString::to_string).collect();
-        tracing::debug!(
-            caller = names.join(" "),
-            policy = rpc.key(),
-            "a caller is not named by the policy"
-        );
-    }
+fn refuse_unnamed(rpc: Rpc) -> Failure {
     Failure::new(
         Kind::CallerNotAllowed,
         format!(

@@ -66,6 +66,16 @@ fn bearer(token: &str) -> HeaderMap {
 }
 
 /// A call with this token.
+async fn admitted(
+    callers: &Callers,
+    presented: Presented<'_>,
+    rpc: Rpc,
+    now: SystemTime,
+) -> Result<Caller, Failure> {
+    let caller = callers.identify_at(presented, now).await?;
+    callers.permit(caller, rpc)
+}
+
 async fn admit(callers: &Callers, token: &str) -> Result<Caller, Failure> {
     admit_at(callers, token, now()).await
 }
@@ -77,9 +87,7 @@ async fn admit_at(callers: &Callers, token: &str, now: SystemTime) -> Result<Cal
         certificate: None,
         is_local: false,
     };
-    callers
-        .admit_at(presented, Rpc::ExecuteResponseAction, now)
-        .await
+    admitted(callers, presented, Rpc::ExecuteResponseAction, now).await
 }
 
 fn named(caller: &Caller) -> String {

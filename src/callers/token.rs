@@ -101,6 +101,12 @@ impl Tokens {
         })
     }
 
+    /// Fetches the issuer's keys.
+    pub(super) async fn warm_up(&self) {
+        // A failure is in the log already.
+        drop(self.keys.get().await);
+    }
+
     /// Who is named by a token that is good at `now`. Cancel-safe.
     pub(super) async fn verify(
         &self,

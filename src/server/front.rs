@@ -126,7 +126,7 @@ impl Front {
         let mut observation =
             Observation::start(&request, method, &remote, &self.propagator, &self.metrics);
         let mut response = match self
-            .answer(request, method, &observation, &remote, &mut held)
+            .answer(request, method, &mut observation, &remote, &mut held)
             .await
         {
             Ok(response) => response,
@@ -154,7 +154,7 @@ impl Front {
         &self,
         mut request: Request<Incoming>,
         method: Method,
-        observation: &Observation,
+        observation: &mut Observation,
         remote: &Remote,
         held: &mut Held,
     ) -> Result<Response<Body>, Failure> {
@@ -164,9 +164,9 @@ impl Front {
         // Whatever the method: an unknown one, too, is a call that costs memory.
         held.open = Some(self.places.open()?);
         if method == Method::ExecuteResponseAction {
-            let caller = self.admit(&request, remote, Rpc::ExecuteResponseAction, deadline);
-            let caller = caller.await?;
+            let caller = self.identify(&request, remote, deadline).await?;
             observation.called_by(&caller);
+            let caller = self.callers.permit(caller, Rpc::ExecuteResponseAction)?;
             let place = place.insert(Place::new(self.places.clone()));
             request.extensions_mut().insert(CallContext {
                 deadline,
@@ -197,12 +197,11 @@ impl Front {
         }
     }
 
-    /// Who calls, if they may.
-    async fn admit(
+    /// Who calls, as far as it can be known in time.
+    async fn identify(
         &self,
         request: &Request<Incoming>,
         remote: &Remote,
-        rpc: Rpc,
         deadline: Deadline,
     ) -> Result<Caller, Failure> {
         let peer = remote.peer();
@@ -211,9 +210,9 @@ impl Front {
             certificate: peer.certificate.as_deref(),
             is_local: peer.is_local(),
         };
-        let admitted = self.callers.admit(presented, rpc);
-        match timeout_at(deadline.expires(), admitted).await {
-            Ok(admitted) => admitted,
+        let identified = self.callers.identify(presented);
+        match timeout_at(deadline.expires(), identified).await {
+            Ok(identified) => identified,
             Err(_elapsed) => Err(Failure::new(Kind::DeadlineBeforeSend, NOT_KNOWN)),
         }
     }
@@ -225,16 +224,21 @@ impl Front {
         remote: &Remote,
         held: Held,
     ) -> Response<ReplyBody> {
-        let admitted = match self.deadline(&request) {
-            Ok(deadline) => {
-                self.admit(&request, remote, Rpc::Reflection, deadline)
-                    .await
-            }
-            Err(failure) => Err(failure),
+        let permitted = async {
+            let deadline = self.deadline(&request)?;
+            let caller = self.identify(&request, remote, deadline).await?;
+            self.callers.permit(caller, Rpc::Reflection)
         };
-        match admitted {
+        match permitted.await {
             Ok(_caller) => self.infrastructure(request, held).await,
-            Err(failure) => refused(failure, held),
+            Err(failure) => {
+                tracing::info!(
+                    peer = %remote.peer().address,
+                    error = &failure as &dyn std::error::Error,
+                    "reflection was refused"
+                );
+                refused(failure, held)
+            }
         }
     }
 

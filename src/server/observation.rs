@@ -50,6 +50,8 @@ pub(super) struct Observation {
     metrics: Metrics,
     outcome: Option<Outcome>,
     status: Option<Status>,
+    peer: PeerAddress,
+    caller: Caller,
     ended: bool,
     _in_flight: LevelGuard,
 }
@@ -98,6 +100,8 @@ impl Observation {
             metrics: metrics.clone(),
             outcome: None,
             status: None,
+            peer: remote.peer().address,
+            caller: Caller::anonymous(),
             ended: false,
             _in_flight: metrics.call_in_flight(method.name()),
         }
@@ -109,7 +113,8 @@ impl Observation {
     }
 
     /// Takes note of who calls, as far as it is proven.
-    pub(super) fn called_by(&self, caller: &Caller) {
+    pub(super) fn called_by(&mut self, caller: &Caller) {
+        self.caller = caller.clone();
         let span = self.context.span();
         if span.is_recording() {
             let names = caller.identities().map(|name| name.to_string().into());
@@ -161,7 +166,7 @@ impl Observation {
         // the call itself ends here.
         span.end();
         if let Some(failure) = failure {
-            log_failure(&self.span, code, error_type.is_some(), failure, duration);
+            self.log_failure(code, error_type.is_some(), failure, duration);
         } else {
             tracing::debug!(
                 parent: &self.span,
@@ -176,6 +181,41 @@ impl Observation {
         // What becomes of a call whose caller left is counted when it is known.
         if let Some(outcome) = self.outcome {
             self.metrics.action_outcome(outcome, code);
+        }
+    }
+
+    /// Says who has called, and what came of it.
+    fn log_failure(&self, code: &str, is_error: bool, failure: &Failure, duration: Duration) {
+        let reply = failure.reply.as_deref();
+        let names: Vec<String> = self
+            .caller
+            .names()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        macro_rules! failed {
+        ($level:ident) => {
+            tracing::$level!(
+                parent: &self.span,
+                code,
+                peer = %self.peer,
+                caller = (!names.is_empty()).then(|| names.join(" ")),
+                outcome = failure.outcome().as_str(),
+                reason = status::reason(failure),
+                http_status = reply.map(|reply| reply.status),
+                graph_request_id = reply.and_then(|reply| reply.request_id.as_deref()),
+                client_request_id = failure.client_request_id.as_deref(),
+                attempts = failure.attempts,
+                duration_ms = milliseconds(duration),
+                error = failure as &dyn std::error::Error,
+                "call failed"
+            )
+        };
+    }
+        if is_error {
+            failed!(warn);
+        } else {
+            failed!(info);
         }
     }
 }
@@ -253,30 +293,4 @@ fn original_method(uri: &Uri) -> String {
 /// To the microsecond: the digits behind it are noise.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
-}
-
-fn log_failure(span: &Span, code: &str, is_error: bool, failure: &Failure, duration: Duration) {
-    let reply = failure.reply.as_deref();
-    macro_rules! failed {
-        ($level:ident) => {
-            tracing::$level!(
-                parent: span,
-                code,
-                outcome = failure.outcome().as_str(),
-                reason = status::reason(failure),
-                http_status = reply.map(|reply| reply.status),
-                graph_request_id = reply.and_then(|reply| reply.request_id.as_deref()),
-                client_request_id = failure.client_request_id.as_deref(),
-                attempts = failure.attempts,
-                duration_ms = milliseconds(duration),
-                error = failure as &dyn std::error::Error,
-                "call failed"
-            )
-        };
-    }
-    if is_error {
-        failed!(warn);
-    } else {
-        failed!(info);
-    }
 }

@@ -50,7 +50,7 @@ async fn execute(
         certificate,
         is_local,
     };
-    let caller = callers.admit_at(presented, Rpc::ExecuteResponseAction, now());
+    let caller = admitted(callers, presented, Rpc::ExecuteResponseAction, now());
     caller.await.map(|caller| named(&caller))
 }
 
@@ -76,7 +76,9 @@ async fn nobody_is_asked_of_an_open_gateway() {
         is_local: true,
     };
     for rpc in [Rpc::ExecuteResponseAction, Rpc::Reflection] {
-        let caller = Callers::open().admit(presented, rpc).await.unwrap();
+        let caller = admitted(&Callers::open(), presented, rpc, now())
+            .await
+            .unwrap();
         assert!(caller.names().is_empty());
     }
 }
@@ -105,7 +107,7 @@ async fn names_of_every_way_add_up() {
         is_local: false,
     };
     let rpc = Rpc::ExecuteResponseAction;
-    let caller = callers.admit_at(presented, rpc, now()).await.unwrap();
+    let caller = admitted(&callers, presented, rpc, now()).await.unwrap();
     assert!(caller.token().unwrap().is_user());
 }
 
@@ -258,7 +260,7 @@ async fn the_policy_of_an_rpc_lists_who_may() {
             ),
             (Rpc::Reflection, may_reflect, "`policy.reflection`"),
         ] {
-            let admitted = callers.admit_at(presented, rpc, now()).await;
+            let admitted = admitted(&callers, presented, rpc, now()).await;
             if may {
                 assert!(admitted.is_ok(), "{execute:?} {reflection:?}");
                 continue;

@@ -86,9 +86,10 @@ fn admitted(values: &[HeaderValue]) -> Result<Vec<Name>, Failure> {
         certificate: None,
         is_local: true,
     };
-    let admitted = pin!(CALLERS.admit(presented, Rpc::ExecuteResponseAction));
-    let Poll::Ready(admitted) = admitted.poll(&mut Context::from_waker(Waker::noop())) else {
+    let identified = pin!(CALLERS.identify(presented));
+    let Poll::Ready(identified) = identified.poll(&mut Context::from_waker(Waker::noop())) else {
         panic!("nobody has to be asked");
     };
+    let admitted = CALLERS.permit(identified?, Rpc::ExecuteResponseAction);
     admitted.map(|caller| caller.names().to_vec())
 }
