@@ -6,7 +6,12 @@
 //!
 //! The TLS handshake, where there is one, and HTTP/2's share one time limit.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use hyper::{server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -22,10 +27,13 @@ use super::{
     listener::Socket,
     observation::Remote,
     slots::Slot,
-    tls::Tls,
+    tls::{HandshakeError, Tls},
     wire::{Activity, WatchedIo},
 };
-use crate::{cause::Cause, peer::Peer};
+use crate::{
+    cause::Cause,
+    peer::{Peer, PeerAddress},
+};
 
 /// Streams that a peer has opened and reset at once, and that are not accepted
 /// yet: beyond this it is a "rapid reset" attack (CVE-2023-44487), and the
@@ -46,6 +54,9 @@ const ROUND_TRIP: Duration = Duration::from_secs(1);
 /// end of its own.
 const WHILE_DRAINING: Duration = Duration::from_secs(24 * 3600);
 
+/// The least time between two lines about refused connections.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
+
 /// Runs connections. Clones share everything.
 #[derive(Debug, Clone)]
 pub(super) struct Connections {
@@ -53,6 +64,8 @@ pub(super) struct Connections {
     http: http2::Builder<TokioExecutor>,
     lifecycle: Lifecycle,
     tls: Option<Tls>,
+    /// When a refused connection was last told at `info`.
+    told: Arc<Mutex<Option<Instant>>>,
 }
 
 /// Where a connection is in its life; each phase but the last has its own alarm.
@@ -97,6 +110,7 @@ impl Connections {
             http,
             lifecycle,
             tls,
+            told: Arc::default(),
         }
     }
 
@@ -115,7 +129,7 @@ impl Connections {
         let handshake = Box::pin(tls.accept(socket));
         let shaken = tokio::select! {
             shaken = handshake => shaken,
-            () = sleep_until(alarms.handshake) => return,
+            () = sleep_until(alarms.handshake) => Err(HandshakeError::TimedOut),
             // No call has begun.
             () = slot.leave().cancelled() => return,
             () = self.lifecycle.closing().cancelled() => return,
@@ -126,12 +140,26 @@ impl Connections {
                 // Boxed, so that a connection without TLS does not pay for its size.
                 Box::pin(self.serve(stream, peer, alarms, &slot)).await;
             }
-            Err(error) => {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "connection refused"
-                );
-            }
+            Err(error) => self.refused(address, &error),
+        }
+    }
+
+    /// Counts it, and says so, once a second at most for people: peers can do this as often
+    /// as they like.
+    fn refused(&self, peer: PeerAddress, error: &HandshakeError) {
+        self.front.metrics().connection_refused(error.reason());
+        let now = Instant::now();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = told.is_none_or(|told| told + TOLD_EVERY <= now);
+        if is_news {
+            *told = Some(now);
+        }
+        drop(told);
+        let error = error as &dyn std::error::Error;
+        if is_news {
+            tracing::info!(peer = %peer, error, "a connection was refused");
+        } else {
+            tracing::debug!(peer = %peer, error, "a connection was refused");
         }
     }
 

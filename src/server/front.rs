@@ -84,6 +84,10 @@ impl Front {
         &self.limits
     }
 
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// Answers one request. Dropping the future is how a caller leaves.
     pub(super) async fn handle(
         &self,

@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
-        ServerConfig,
+        self, CertificateError, ServerConfig,
         crypto::aws_lc_rs,
         server::{NoServerSessionStorage, WebPkiClientVerifier},
         sign::SingleCertAndKey,
@@ -49,6 +49,36 @@ pub(super) enum HandshakeError {
     Unreadable(#[from] crate::peer::Unreadable),
     #[error("the client's certificate has expired")]
     Expired,
+    #[error("the TLS handshake was not done in time")]
+    TimedOut,
+}
+
+// === impl HandshakeError ===
+
+impl HandshakeError {
+    /// The stable label: why there is no connection.
+    pub(super) fn reason(&self) -> &'static str {
+        let error = match self {
+            Self::Tls(error) => error,
+            Self::Unreadable(_) => return "certificate_invalid",
+            Self::Expired => return "certificate_expired",
+            Self::TimedOut => return "timeout",
+        };
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+        match inner {
+            Some(rustls::Error::InvalidCertificate(
+                CertificateError::Expired | CertificateError::ExpiredContext { .. },
+            )) => "certificate_expired",
+            Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+                "certificate_unknown_issuer"
+            }
+            Some(rustls::Error::InvalidCertificate(_)) => "certificate_invalid",
+            Some(rustls::Error::InvalidMessage(_)) => "not_tls",
+            Some(_) => "other",
+            // The peer has left.
+            None => "closed",
+        }
+    }
 }
 
 // === impl Tls ===

@@ -21,6 +21,7 @@ pub(super) struct Instruments {
     pub(super) calls_without_place: Counter<u64>,
     pub(super) audit_records: Counter<u64>,
     pub(super) audit_commit_duration: Histogram<f64>,
+    pub(super) connections_refused: Counter<u64>,
     pub(super) tls_reloads: Counter<u64>,
 }
 
@@ -105,6 +106,11 @@ impl Instruments {
             audit_commit_duration: seconds(
                 names::AUDIT_COMMIT_DURATION,
                 "Duration of writing a batch of audit records.",
+            ),
+            connections_refused: counter(
+                names::CONNECTIONS_REFUSED,
+                names::UNIT_CONNECTION,
+                "Connections that ended before a call was possible.",
             ),
             tls_reloads: counter(
                 names::TLS_RELOADS,

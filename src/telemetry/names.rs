@@ -133,6 +133,10 @@ pub const HTTP_CLIENT_REQUEST_DURATION: &str = "http.client.request.duration";
 pub const ACTION_OUTCOMES: &str = "incidentgate.action.outcomes";
 /// Counter of POSTs that were sent again for the same call, by cause.
 pub const ATTEMPT_RESENDS: &str = "incidentgate.attempt.resends";
+/// Counter of connections that ended before a call was possible.
+pub const CONNECTIONS_REFUSED: &str = "incidentgate.connections.refused";
+/// Why a connection was refused: a word such as `certificate_expired`.
+pub const REFUSED_REASON: &str = "incidentgate.refused.reason";
 /// Histogram of fetching a token or signing keys; `error.type` where none came.
 pub const FETCH_DURATION: &str = "incidentgate.fetch.duration";
 /// Counter of looks at the task after, or instead of, an answer, by what they showed.
@@ -167,6 +171,8 @@ pub const UNIT_READ: &str = "{read}";
 pub const UNIT_CALL: &str = "{call}";
 /// The unit of a count of credentials.
 pub const UNIT_CREDENTIAL: &str = "{credential}";
+/// The unit of counters of connections (OpenTelemetry writes them so).
+pub const UNIT_CONNECTION: &str = "{connection}";
 /// The unit of counters of changed files.
 pub const UNIT_RELOAD: &str = "{reload}";
 /// The unit of counters of audit records.
