@@ -5,6 +5,7 @@ mod pattern;
 use std::{fmt, sync::Arc};
 
 use http::HeaderValue;
+use uuid::Uuid;
 
 pub use pattern::Pattern;
 
@@ -119,6 +120,12 @@ impl CallerToken {
     pub fn is_user(&self) -> bool {
         self.is_user
     }
+}
+
+/// An id as it is compared: GUIDs are written in either case, and mean the same.
+pub fn comparable(id: String) -> String {
+    let is_guid = id.len() == 36 && Uuid::try_parse(&id).is_ok();
+    if is_guid { id.to_ascii_lowercase() } else { id }
 }
 
 // === impl Name ===

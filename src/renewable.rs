@@ -266,7 +266,9 @@ impl<T: Send + Sync + 'static> Drop for Landing<T> {
             Ok(fetched) => {
                 let fetched = Arc::new(fetched);
                 self.shared.current.store(Some(Arc::clone(&fetched)));
-                state.failed = None;
+                if state.failed.take().is_some() {
+                    tracing::info!(of = self.shared.of.as_str(), "fetching works again");
+                }
                 Ok(fetched)
             }
             Err(failure) => {

@@ -7,8 +7,10 @@ use std::fmt;
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes the text; white space around it, as a file's last newline, is no part of it.
+    /// Takes the text; white space around it, as a file's last newline, is no part of it,
+    /// nor is the mark that some editors put before it (U+FEFF).
     pub fn new(text: &str) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         Self(text.trim().to_owned())
     }
 
@@ -33,5 +35,6 @@ mod tests {
         let secret = Secret::new("hunter2\n");
         assert_eq!(secret.reveal(), "hunter2");
         assert_eq!(format!("{secret:?}"), "Secret");
+        assert_eq!(Secret::new("\u{feff}hunter2\r\n").reveal(), "hunter2");
     }
 }

@@ -42,6 +42,9 @@ pub enum TlsError {
     /// Its kind or size is not supported.
     #[error("{} {} holds a private key that cannot be used; RSA from 2048 bits, ECDSA on P-256, P-384 or P-521, or Ed25519 is expected", .0.key, .0.path.display())]
     UnusableKey(Source),
+    /// The certificate's time is over.
+    #[error("the certificate of {} {} has expired", .0.key, .0.path.display())]
+    Expired(Source),
     /// It belongs to another certificate.
     #[error("{} {} is not the key of the certificate in {certificate_key} {}", .key.key, .key.path.display(), certificate.display())]
     Mismatch {
@@ -104,6 +107,15 @@ impl Pair {
                 self.certificate.source.key
             );
         }
+    }
+
+    /// Refuses a certificate whose time is over, where another one is in use that may be
+    /// better.
+    pub fn refuse_if_expired(&self, now: SystemTime) -> Result<(), TlsError> {
+        if self.is_expired(now) {
+            return Err(TlsError::Expired(self.certificate.source.clone()));
+        }
+        Ok(())
     }
 
     fn is_expired(&self, now: SystemTime) -> bool {

@@ -110,18 +110,16 @@ fn replace_server(tls: &server::Tls, files: &[File]) -> Result<(), TlsError> {
     let Some(options) = server_options(files) else {
         return Ok(());
     };
-    tls.replace(&options)?;
-    options.pair.warn_if_expired(SystemTime::now());
-    Ok(())
+    options.pair.refuse_if_expired(SystemTime::now())?;
+    tls.replace(&options)
 }
 
 fn replace_graph(client: &GraphClient, files: &[File]) -> Result<(), BuildError> {
     let tls = graph_tls(files);
-    client.replace_tls(&tls)?;
     if let Some(pair) = &tls.client {
-        pair.warn_if_expired(SystemTime::now());
+        pair.refuse_if_expired(SystemTime::now())?;
     }
-    Ok(())
+    client.replace_tls(&tls)
 }
 
 /// Reads those that are configured.

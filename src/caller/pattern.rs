@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Name;
+use super::{Name, comparable};
 
 /// A pattern of names. [`Pattern::parse`] reads what its `Display` writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +40,8 @@ impl Pattern {
             "dns" => dns(value),
             // A star here would be taken for a pattern by whoever reads the policy.
             _ if value.contains('*') => None,
-            "app" => Some(Self::Is(Name::Application(owned))),
-            "subject" => Some(Self::Is(Name::Subject(owned))),
+            "app" => Some(Self::Is(Name::Application(comparable(owned)))),
+            "subject" => Some(Self::Is(Name::Subject(comparable(owned)))),
             "role" => Some(Self::Is(Name::Role(owned))),
             "scope" => Some(Self::Is(Name::Scope(owned))),
             _ => None,
@@ -140,8 +140,16 @@ mod tests {
         ] {
             assert_eq!(Pattern::parse(text).expect(text).to_string(), text);
         }
-        let upper = Pattern::parse("dns:SOC.Example.com").unwrap();
-        assert_eq!(upper.to_string(), "dns:soc.example.com");
+        for (text, want) in [
+            ("dns:SOC.Example.com", "dns:soc.example.com"),
+            (
+                "app:9A7E3A11-C11E-4000-8000-00000000000B",
+                "app:9a7e3a11-c11e-4000-8000-00000000000b",
+            ),
+            ("subject:No-GUID", "subject:No-GUID"),
+        ] {
+            assert_eq!(Pattern::parse(text).unwrap().to_string(), want);
+        }
     }
 
     #[test]

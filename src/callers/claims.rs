@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Number, Value};
 
 use super::{Wrong, written};
-use crate::caller::Name;
+use crate::caller::{Name, comparable};
 
 /// The longest name that counts, in characters; Entra's ids have 36. A longer one is
 /// dropped and not cut, as what is left could be somebody else's name.
@@ -122,8 +122,9 @@ impl Payload {
             .filter(is_sound)
             .take(MAX_GRANTS)
             .collect();
-        let application = self.azp.or(self.appid).map(Name::Application);
-        let subject = self.oid.or(self.sub).map(Name::Subject);
+        let application = self.azp.or(self.appid).map(comparable);
+        let application = application.map(Name::Application);
+        let subject = self.oid.or(self.sub).map(comparable).map(Name::Subject);
         let who = application.into_iter().chain(subject).filter(is_sound);
         who.chain(grants).collect()
     }

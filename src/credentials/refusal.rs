@@ -59,8 +59,10 @@ struct Words {
 /// The user has to act (AADSTS: consent, multi-factor authentication, a risky or old
 /// sign-in, terms of use, device).
 const INTERACTION: [u32; 9] = [
-    50074, 50076, 50078, 50079, 50097, 50158, 65001, 530_003, 530_004,
+    50074, 50076, 50078, 50079, 50097, 50158, CONSENT, 530_003, 530_004,
 ];
+/// Nobody has consented to what the application wants of the user.
+const CONSENT: u32 = 65001;
 /// An application's token cannot be exchanged on behalf of a user.
 const APP_ONLY: u32 = 7_000_114;
 
@@ -81,9 +83,14 @@ pub(super) fn failure(
         .as_deref()
         .filter(|_| kind == Kind::InteractionRequired)
         .map(|claims| STANDARD.encode(claims));
+    let lacks_consent = kind == Kind::InteractionRequired && body.error_codes.contains(&CONSENT);
+    let headline = if lacks_consent {
+        "the user, or an administrator, has to consent to this gateway's application first"
+    } else {
+        headline(kind)
+    };
     let words = Words::of(status, body);
-    let mut failure =
-        Failure::new(kind, format!("{} ({words})", headline(kind))).with_claims(claims);
+    let mut failure = Failure::new(kind, format!("{headline} ({words})")).with_claims(claims);
     if let Some(delay) = retry_after(headers) {
         failure = failure.with_retry_after(delay);
     }

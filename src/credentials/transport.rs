@@ -66,9 +66,20 @@ pub(super) struct Transport {
 /// The last request.
 #[derive(Debug)]
 struct Asked {
+    /// Who was asked: host and port.
+    host: String,
     /// What of it must not come back.
     sent: Vec<Secret>,
     answer: Result<Answer, NoAnswer>,
+}
+
+/// Whoever was asked has not answered.
+#[derive(Debug, thiserror::Error)]
+#[error("{host} has not answered")]
+struct Silent {
+    host: String,
+    #[source]
+    cause: NoAnswer,
 }
 
 /// Why nobody was asked. `azure_identity` quotes variables of the environment after it has
@@ -130,7 +141,7 @@ impl Entra {
             .body(Bytes::from(body))
             .map_err(|error| unavailable().because(error))?;
         let answer = self.documents.send(request).await;
-        answer.map_err(|error| unavailable().because(error))
+        answer.map_err(|error| silent(self.authority.authority(), error))
     }
 }
 
@@ -154,7 +165,7 @@ impl Transport {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        let Some(Asked { sent, answer }) = last else {
+        let Some(Asked { host, sent, answer }) = last else {
             // What it needs to ask is missing.
             return Failure::new(
                 Kind::GatewayCredentialRejected,
@@ -172,7 +183,7 @@ impl Transport {
                 };
                 refusal::failure(whose, status, headers, &answer.body, &sent)
             }
-            Err(error) => unavailable().because(error),
+            Err(error) => silent(&host, error),
         }
     }
 
@@ -207,6 +218,8 @@ impl HttpClient for Transport {
             .request(request)
             .map_err(|error| Error::new(ErrorKind::DataConversion, error))?;
         let sent = secrets(&request);
+        let host = request.uri().authority().map(ToString::to_string);
+        let host = host.unwrap_or_default();
         let answer = self.documents.send(request).await;
         let response = match &answer {
             Ok(Answer { status, body, .. }) if *status == StatusCode::OK => Ok(
@@ -214,7 +227,8 @@ impl HttpClient for Transport {
             ),
             Ok(Answer { .. }) | Err(_) => Err(Error::with_message(ErrorKind::Other, "no token")),
         };
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Asked { sent, answer });
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Asked { host, sent, answer });
         response
     }
 }
@@ -250,6 +264,11 @@ fn with_parameter(form: &[u8], name: &str, value: &str) -> Bytes {
         .append_pair(name, value)
         .finish();
     Bytes::from(form)
+}
+
+fn silent(host: &str, cause: NoAnswer) -> Failure {
+    let host = host.to_owned();
+    unavailable().because(Silent { host, cause })
 }
 
 /// Nothing has come from Entra that could be understood.

@@ -30,6 +30,7 @@ mod readme;
 mod reconciliation;
 mod reflection;
 mod refused;
+mod refused_callers;
 mod retries;
 mod seeds;
 mod service;
