@@ -229,6 +229,7 @@ fn the_names_of_metrics_are_the_codes() {
         names::AUDIT_COMMIT_DURATION,
         names::FETCH_DURATION,
         names::TLS_RELOADS,
+        names::CONNECTIONS_REFUSED,
         names::THROTTLE_CLOSED,
         names::THROTTLE_REFUSED,
         names::CALLS_WAITING,
