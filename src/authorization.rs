@@ -19,7 +19,7 @@ pub struct Authorization {
 /// Whose token it is: it decides what a 401 means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenOwner {
-    /// The caller's own token, passed through.
+    /// The caller's own, passed through, or got in exchange for the caller's own.
     Caller,
     /// The gateway's token.
     Gateway,

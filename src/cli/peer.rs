@@ -191,8 +191,8 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Takes a scheme, a host and perhaps a port, or an absolute path of a socket. What a call would silently leave out, such
-/// as a path or a port above 65535, is refused.
+/// Takes a scheme, a host and perhaps a port, or an absolute path of a socket. What a call
+/// would silently leave out, such as a path or a port above 65535, is refused.
 fn parse_endpoint(text: &str) -> Result<Origin, String> {
     if let Some(path) = text.strip_prefix("unix:") {
         // gRPC's naming has both `unix:/path` and `unix:///path`.

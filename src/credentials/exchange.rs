@@ -57,7 +57,7 @@ struct Success {
 
 impl Exchange {
     /// Exchanges callers' tokens for ones with `scope`, and keeps `max_users` of them; the
-    /// least used give way.
+    /// one that was not used for longest gives way.
     pub fn new(
         entra: Entra,
         client: Client,

@@ -9,8 +9,8 @@ const EXECUTE: &str = "incidentgate.v1.IncidentTaskService/ExecuteResponseAction
 pub enum Method {
     /// Starts an action: traced, counted and limited.
     ExecuteResponseAction,
-    /// Health: neither traced nor limited with the calls, so that a probe's answer never depends on the
-    /// load and drowns no trace; and open to everybody.
+    /// Health: neither traced nor limited with the calls, so that a probe's answer never
+    /// depends on the load and drowns no trace; and open to everybody.
     Health,
     /// Reflection, for tools: neither traced nor limited with the calls.
     Reflection,

@@ -130,6 +130,16 @@ pub(super) const RULES: &[Rule] = &[
         },
     },
     Rule {
+        key: "policy.execute_response_action",
+        other: None,
+        expected: "`*`, or a way for callers to prove who they are: `tls.client_ca_file`, `callers.jwt_issuer` or `callers.forwarded_certificates`",
+        when: When::Sandbox,
+        holds: |config| {
+            config.authenticates_callers()
+                || config.policy.execute_response_action == [Pattern::Any]
+        },
+    },
+    Rule {
         key: "policy.reflection",
         other: None,
         expected: "`*`, or a way for callers to prove who they are: `tls.client_ca_file`, `callers.jwt_issuer` or `callers.forwarded_certificates`; `server.reflection = false` turns reflection off for all",

@@ -333,3 +333,26 @@ fn a_platforms_variable_that_is_empty_is_not_set() {
     );
     assert!(!effective.to_string().contains("AZURE_"), "{effective}");
 }
+
+#[test]
+fn a_policy_that_nobody_applies_is_refused_in_front_of_the_sandbox_too() {
+    let load = |keys: &Keys| {
+        Config::load(Sources {
+            preset: Preset::Sandbox,
+            flags: keys.iter().map(|(key, value)| flag(key, value)).collect(),
+            ..Sources::default()
+        })
+    };
+    let policy = ("policy.execute_response_action", "role:Execute");
+    let why = "a way for callers to prove who they are";
+    assert_named(load(&[policy]), policy.0, why);
+    assert_named(load(&[(policy.0, "")]), policy.0, why);
+    for keys in [
+        &[][..],
+        &[(policy.0, "*")],
+        &[policy, ("credentials.mode", "on_behalf_of")],
+        &[policy, ("callers.forwarded_certificates", "true")],
+    ] {
+        assert!(load(keys).is_ok(), "{keys:?}");
+    }
+}
