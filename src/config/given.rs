@@ -145,7 +145,9 @@ impl Given {
             } => mistaken == key && Some(origin) == effective,
             // The file may have set it.
             Mistake::File { .. } => matches!(effective, Some(Origin::Default | Origin::Sandbox)),
-            Mistake::UnknownKey { .. } | Mistake::UnknownVariable { .. } => false,
+            Mistake::UnknownKey { .. }
+            | Mistake::UnknownVariable { .. }
+            | Mistake::UnusableFile { .. } => false,
         })
     }
 
