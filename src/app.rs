@@ -3,6 +3,7 @@
 mod callers;
 mod credentials;
 mod files;
+mod unusable;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -21,6 +22,7 @@ use crate::{
         self, health::health_server::HealthServer,
         incident_task_service_server::IncidentTaskServiceServer,
     },
+    reload::{ReadError, Source},
     retry::{Budget, Policy, Reconciliation},
     rpc::{IncidentTasks, MAX_REQUEST_BYTES, PlaceLimits, status},
     server::{
@@ -30,7 +32,7 @@ use crate::{
     throttle::Gates,
 };
 
-pub use self::credentials::{check_credentials, credentials};
+pub use self::{credentials::credentials, unusable::check_files};
 
 /// The last audit records have this long to become durable; a stalled reader of standard
 /// output cannot hold the exit up for longer.
@@ -164,11 +166,13 @@ fn routes(tasks: IncidentTasks, health: Health, reflection: bool) -> anyhow::Res
 }
 
 /// The PEM text of a bundle that a key names.
-fn bundle(key: &str, path: Option<&Path>) -> anyhow::Result<Option<Vec<u8>>> {
-    path.map(|path| {
-        std::fs::read(path).with_context(|| format!("{key} {} cannot be read", path.display()))
-    })
-    .transpose()
+fn bundle(key: &'static str, path: Option<&Path>) -> Result<Option<Vec<u8>>, ReadError> {
+    let source = path.map(|path| Source {
+        key,
+        path: path.to_owned(),
+    });
+    let file = source.map(|source| source.read()).transpose()?;
+    Ok(file.map(|file| file.bytes.to_vec()))
 }
 
 /// How the configuration wants Graph to be reached.

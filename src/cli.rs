@@ -71,7 +71,7 @@ impl Cli {
             Command::Execute(command) => in_runtime(command.run()),
             Command::Sandbox(command) => in_runtime(command.run()),
             Command::Mint(command) => in_runtime(command.run()),
-            Command::Check(command) => command.run(),
+            Command::Check(command) => in_runtime(command.run()),
             Command::Health(command) => in_runtime(command.run()),
             Command::Audit(command) => in_runtime(command.run()),
         }

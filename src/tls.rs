@@ -148,7 +148,7 @@ pub fn authorities(file: &File) -> Result<RootCertStore, TlsError> {
 }
 
 /// The first private key of a file.
-fn private_key(file: &File) -> Result<PrivateKeyDer<'static>, TlsError> {
+pub fn private_key(file: &File) -> Result<PrivateKeyDer<'static>, TlsError> {
     // RFC 7468, section 11, and the older RFC 1421, section 4.6.1.1.
     let encrypted = [
         &b"-----BEGIN ENCRYPTED PRIVATE KEY-----"[..],

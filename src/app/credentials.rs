@@ -43,16 +43,18 @@ pub fn credentials(config: &Config, metrics: &Metrics) -> anyhow::Result<Credent
     })
 }
 
-/// Whether the gateway can prove to Entra which application it is, as far as this machine
-/// knows.
-pub async fn check_credentials(config: &Config) -> anyhow::Result<()> {
+/// Whether Entra is asked as an application that is registered there: with a proof, and by
+/// this gateway's own requests.
+pub(super) fn is_registered(config: &Config) -> bool {
     let credentials = &config.credentials;
-    let is_registered = credentials.mode != CredentialsMode::Passthrough
-        && credentials.client_authentication != ClientAuthentication::ManagedIdentity;
-    if is_registered {
-        client(config)?.check().await?;
-    }
-    Ok(())
+    credentials.mode != CredentialsMode::Passthrough
+        && credentials.client_authentication != ClientAuthentication::ManagedIdentity
+}
+
+/// Whether a registered application can prove to Entra that it is the one, as far as this
+/// machine knows.
+pub(super) async fn check(config: &Config) -> anyhow::Result<()> {
+    Ok(client(config)?.check().await?)
 }
 
 fn entra(config: &Config) -> anyhow::Result<Entra> {

@@ -16,12 +16,12 @@ use crate::{
     tls::{Pair, TlsError},
 };
 
-const CERTIFICATE: &str = "tls.certificate_file";
-const KEY: &str = "tls.key_file";
-const CLIENT_CA: &str = "tls.client_ca_file";
-const GRAPH_CA: &str = "graph.ca_file";
-const GRAPH_CERTIFICATE: &str = "graph.client_certificate_file";
-const GRAPH_KEY: &str = "graph.client_key_file";
+pub(super) const CERTIFICATE: &str = "tls.certificate_file";
+pub(super) const KEY: &str = "tls.key_file";
+pub(super) const CLIENT_CA: &str = "tls.client_ca_file";
+pub(super) const GRAPH_CA: &str = "graph.ca_file";
+pub(super) const GRAPH_CERTIFICATE: &str = "graph.client_certificate_file";
+pub(super) const GRAPH_KEY: &str = "graph.client_key_file";
 
 /// What is in use, and the files that it came from.
 #[derive(Debug)]

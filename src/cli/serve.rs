@@ -58,6 +58,9 @@ impl Serve {
             Ok(runtime) => runtime,
             Err(error) => return fail(FAILURE, &error.into()),
         };
+        if let Err(unusable) = runtime.block_on(app::check_files(&config)) {
+            return fail(USAGE, &unusable.into());
+        }
         let lookup = |name: &str| std::env::var(name).ok();
         // https://no-color.org: any value but an empty one.
         let no_color = lookup("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -94,7 +97,6 @@ async fn serve(mut config: Config, telemetry: &Telemetry) -> anyhow::Result<()> 
     } else {
         None
     };
-    app::check_credentials(&config).await?;
     let credentials = app::credentials(&config, &telemetry.metrics())?;
     // Whatever is wrong shows before the port is open.
     let app = App::build(

@@ -1,8 +1,6 @@
 //! The forms that a value can have: in words for people, and as a parser.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
-
-use tracing_subscriber::filter::Targets;
+use std::{fmt, net::SocketAddr, path::PathBuf, rc::Rc, time::Duration};
 
 use super::base_url::BaseUrl;
 use crate::{caller::Pattern, listen_address::ListenAddress, secret::Secret};
@@ -12,6 +10,7 @@ pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 type Parser<T> = Box<dyn Fn(&str) -> Option<T>>;
+type Finder = Box<dyn Fn(&str) -> Option<usize>>;
 
 /// How a value of type `T` is written.
 pub(crate) struct Form<T> {
@@ -21,9 +20,9 @@ pub(crate) struct Form<T> {
     pub(super) bare: bool,
     /// Whether the value must never be shown, nor stand in a file beside others.
     pub(super) secret: bool,
-    /// Whether TOML may write it as an array of strings.
-    pub(super) list: bool,
     parse: Parser<T>,
+    /// Of a list: which entry, counted from 1, does not have the form.
+    wrong_entry: Option<Finder>,
 }
 
 impl<T> Form<T> {
@@ -32,13 +31,27 @@ impl<T> Form<T> {
             expected: expected.into(),
             bare: false,
             secret: false,
-            list: false,
             parse: Box::new(parse),
+            wrong_entry: None,
         }
     }
 
     fn bare(self) -> Self {
         Self { bare: true, ..self }
+    }
+
+    /// Whether TOML may write it as an array of strings.
+    pub(super) fn is_list(&self) -> bool {
+        self.wrong_entry.is_some()
+    }
+
+    /// Completes the sentence "expected …" about a text that does not have this form: of a
+    /// list it says which entry.
+    pub(super) fn expected_of(&self, text: &str) -> String {
+        match self.wrong_entry.as_ref().and_then(|find| find(text)) {
+            Some(entry) => format!("{}; entry {entry} is not one", self.expected),
+            None => self.expected.clone(),
+        }
     }
 
     /// The value, or `None` when the text does not have this form.
@@ -177,13 +190,16 @@ pub(super) fn id(what: &str) -> Form<String> {
     })
 }
 
-/// A tenant's id or domain.
+/// One tenant's id or domain. The words that Entra has for many tenants at once give no
+/// token to an application (Microsoft identity platform, "Client credentials flow").
 pub(super) fn tenant() -> Form<String> {
+    const MANY: [&str; 3] = ["common", "organizations", "consumers"];
     Form::new(
-        "the tenant's id or domain: letters, digits, `-` and `.`",
+        "the id or domain of one tenant: letters, digits, `-` and `.`, and not `common`, `organizations` or `consumers`",
         |text| {
             let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
-            (!text.is_empty() && text.bytes().all(is_plain)).then(|| text.to_owned())
+            let is_many = MANY.iter().any(|word| word.eq_ignore_ascii_case(text));
+            (!text.is_empty() && !is_many && text.bytes().all(is_plain)).then(|| text.to_owned())
         },
     )
 }
@@ -203,7 +219,13 @@ pub(super) fn secret() -> Form<Option<Secret>> {
 /// Any number of values of a form: a TOML array, or text with commas between them.
 pub(super) fn list<T: 'static>(form: Form<T>) -> Form<Vec<T>> {
     let expected = format!("a list, with commas or as an array, of {}", form.expected);
-    let form = Form::new(expected, move |text| {
+    let form = Rc::new(form);
+    let entries = Rc::clone(&form);
+    let wrong_entry = move |text: &str| {
+        let wrong = |item: &str| entries.parse(item.trim()).is_none();
+        text.split(',').position(wrong).map(|index| index + 1)
+    };
+    let list = Form::new(expected, move |text| {
         if text.trim().is_empty() {
             return Some(Vec::new());
         }
@@ -211,7 +233,10 @@ pub(super) fn list<T: 'static>(form: Form<T>) -> Form<Vec<T>> {
             .map(|item| form.parse(item.trim()))
             .collect()
     });
-    Form { list: true, ..form }
+    Form {
+        wrong_entry: Some(Box::new(wrong_entry)),
+        ..list
+    }
 }
 
 /// A pattern of caller names.
@@ -221,12 +246,31 @@ pub(super) fn caller() -> Form<Pattern> {
 
 /// A level, or `target=level`, by commas; kept as text because the log's own defaults are
 /// merged into it later.
+///
+/// The parser of `tracing` takes any word that is no level for a target, so that a typing
+/// error would switch all other logs off. Here a target always has a level.
 pub(super) fn log_filter() -> Form<String> {
     Form::new(
-        "log directives, such as `info` or `warn,incidentgate=debug`",
+        "log directives: a level (`off`, `error`, `warn`, `info`, `debug` or `trace`) or `target=level`, with commas between them, such as `info` or `warn,incidentgate=debug`",
         |text| {
-            let is_filter = !text.trim().is_empty() && text.parse::<Targets>().is_ok();
-            is_filter.then(|| text.to_owned())
+            let directives: Vec<&str> = text.split(',').map(str::trim).collect();
+            let is_filter = directives.iter().copied().all(is_log_directive);
+            is_filter.then(|| directives.join(","))
         },
     )
+}
+
+fn is_log_directive(text: &str) -> bool {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+    let is_target = |word: &str| {
+        !word.is_empty()
+            && word
+                .chars()
+                .all(|c| c.is_alphanumeric() || "_:-.".contains(c))
+    };
+    match text.split_once('=') {
+        Some((target, level)) => is_target(target) && is_level(level),
+        None => is_level(text),
+    }
 }

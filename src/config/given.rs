@@ -103,18 +103,19 @@ impl Given {
                 });
                 continue;
             }
-            let parsed = match raw {
-                Raw::Text(text) => form.parse(text),
-                Raw::Bare(text) if form.bare => form.parse(text),
-                Raw::List(text) if form.list => form.parse(text),
+            let text = match raw {
+                Raw::Text(text) => Some(text),
+                Raw::Bare(text) if form.bare => Some(text),
+                Raw::List(text) if form.is_list() => Some(text),
                 Raw::Bare(_) | Raw::List(_) | Raw::Foreign => None,
             };
-            match parsed {
+            match text.and_then(|text| form.parse(text)) {
                 Some(value) => effective = Some(value),
                 None => self.mistakes.push(Mistake::Value {
                     key: key.to_owned(),
                     origin: origin.clone(),
-                    expected: form.expected.clone(),
+                    expected: text
+                        .map_or_else(|| form.expected.clone(), |text| form.expected_of(text)),
                 }),
             }
         }
@@ -144,7 +145,9 @@ impl Given {
             } => mistaken == key && Some(origin) == effective,
             // The file may have set it.
             Mistake::File { .. } => matches!(effective, Some(Origin::Default | Origin::Sandbox)),
-            Mistake::UnknownKey { .. } | Mistake::UnknownVariable { .. } => false,
+            Mistake::UnknownKey { .. }
+            | Mistake::UnknownVariable { .. }
+            | Mistake::UnusableFile { .. } => false,
         })
     }
 

@@ -45,6 +45,13 @@ pub enum Mistake {
         /// What is wrong, without the file's text.
         reason: String,
     },
+    /// A file that a key names, and that is of no use. Found by whoever opens it, as the
+    /// configuration itself opens none.
+    #[error("{problem}")]
+    UnusableFile {
+        /// The key, the path and what is wrong, without the file's text.
+        problem: String,
+    },
 }
 
 fn hint(nearest: Option<&str>) -> String {
@@ -66,6 +73,15 @@ pub struct Mistakes(Vec<Mistake>);
 impl Mistakes {
     pub(super) fn new(mistakes: Vec<Mistake>) -> Self {
         Self(mistakes)
+    }
+
+    /// Fails with these mistakes if there are any.
+    pub fn none_of(mistakes: Vec<Mistake>) -> Result<(), Self> {
+        if mistakes.is_empty() {
+            Ok(())
+        } else {
+            Err(Self(mistakes))
+        }
     }
 
     /// The mistakes, in the order in which the sources were read.

@@ -1,6 +1,8 @@
 //! Rules between keys, and between keys and the preset.
 
 mod access;
+mod credentials;
+mod policy;
 
 use super::{
     AuditSink, BaseUrl, Config, CredentialsMode, Preset, given::Given, mistake::Mistake,
@@ -101,29 +103,64 @@ const RULES: &[Rule] = &[
     },
 ];
 
+/// A rule that does not hold.
+struct Broken {
+    /// The key to blame.
+    key: &'static str,
+    /// The keys that it is measured against.
+    others: Vec<&'static str>,
+    /// Completes the sentence "expected …".
+    expected: String,
+}
+
 /// Adds a mistake for every broken rule whose keys are themselves without mistake.
 pub(super) fn check(config: &Config, preset: Preset, given: &mut Given) {
-    for rule in RULES.iter().chain(access::RULES) {
-        let mut keys = [Some(rule.key), rule.other].into_iter().flatten();
-        if !rule.when.applies(config, preset)
-            || (rule.holds)(config)
-            || keys.any(|key| given.is_doubtful(key))
+    let rules = RULES.iter().chain(credentials::RULES).chain(access::RULES);
+    let broken = rules
+        .filter(|rule| rule.when.applies(config, preset) && !(rule.holds)(config))
+        .map(|rule| Broken {
+            key: rule.key,
+            others: rule.other.into_iter().collect(),
+            expected: match rule.other {
+                Some(other) => given.measured(rule.expected, other),
+                None => rule.expected.to_owned(),
+            },
+        });
+    let broken: Vec<_> = broken
+        .chain(credentials::unused(config, preset, given))
+        .chain(policy::unprovable(config))
+        .collect();
+    for Broken {
+        key,
+        others,
+        expected,
+    } in broken
+    {
+        // A key that one rule has blamed is in doubt for the next ones.
+        if [key]
+            .iter()
+            .chain(&others)
+            .any(|key| given.is_doubtful(key))
         {
             continue;
         }
-        let origin = |key| {
-            given
-                .effective(key)
-                .map_or(Origin::Default, |(origin, _)| origin.clone())
-        };
-        let expected = match rule.other {
-            Some(other) => format!("{} {other} ({})", rule.expected, origin(other)),
-            None => rule.expected.to_owned(),
-        };
         given.mistake(Mistake::Value {
-            key: rule.key.to_owned(),
-            origin: origin(rule.key),
+            key: key.to_owned(),
+            origin: given.origin(key),
             expected,
         });
+    }
+}
+
+impl Given {
+    /// Which source gave the effective value.
+    fn origin(&self, key: &str) -> Origin {
+        self.effective(key)
+            .map_or(Origin::Default, |(origin, _)| origin.clone())
+    }
+
+    /// A sentence that ends with the key that a value is measured against.
+    fn measured(&self, expected: &str, other: &str) -> String {
+        format!("{expected} {other} ({})", self.origin(other))
     }
 }

@@ -1,68 +1,12 @@
-//! Rules about who calls, as whom Graph is called, and by which certificates.
+//! Rules about who calls, and by which certificates.
 
 use super::{Rule, When};
 use crate::{
     caller::Pattern,
-    config::{BaseUrl, ClientAuthentication, Config, CredentialsMode},
+    config::{BaseUrl, Config, CredentialsMode},
 };
 
 pub(super) const RULES: &[Rule] = &[
-    // === as whom Graph is called ===
-    Rule {
-        key: "credentials.tenant",
-        other: None,
-        expected: "the tenant's id or domain, as `credentials.mode` needs one",
-        when: When::AsksEntra,
-        holds: |config| config.credentials.tenant.is_some() || is_managed(config),
-    },
-    Rule {
-        key: "credentials.client_id",
-        other: None,
-        expected: "an application (client) id, as `credentials.mode` needs one",
-        when: When::AsksEntra,
-        holds: |config| config.credentials.client_id.is_some() || is_managed(config),
-    },
-    Rule {
-        key: "credentials.client_secret_file",
-        other: None,
-        expected: "the path of a file, or the secret in INCIDENTGATE_CREDENTIALS__CLIENT_SECRET, and not both, as `client_authentication = \"secret\"` needs one",
-        when: When::AsksEntra,
-        holds: |config| {
-            let credentials = &config.credentials;
-            let both =
-                credentials.client_secret.is_some() == credentials.client_secret_file.is_some();
-            !authenticates_by(config, ClientAuthentication::Secret) || !both
-        },
-    },
-    Rule {
-        key: "credentials.certificate_file",
-        other: None,
-        expected: "the path of a PEM file, as `client_authentication = \"certificate\"` needs one",
-        when: When::AsksEntra,
-        holds: |config| {
-            config.credentials.certificate_file.is_some()
-                || !authenticates_by(config, ClientAuthentication::Certificate)
-        },
-    },
-    Rule {
-        key: "credentials.federated_token_file",
-        other: None,
-        expected: "the path of a file, as `client_authentication = \"workload_identity\"` needs one",
-        when: When::AsksEntra,
-        holds: |config| {
-            config.credentials.federated_token_file.is_some()
-                || !authenticates_by(config, ClientAuthentication::WorkloadIdentity)
-        },
-    },
-    Rule {
-        key: "credentials.client_authentication",
-        other: None,
-        expected: "`secret`, `certificate` or `workload_identity`, as a managed identity cannot exchange a caller's token",
-        when: When::AsksEntra,
-        holds: |config| {
-            config.credentials.mode != CredentialsMode::OnBehalfOf || !is_managed(config)
-        },
-    },
     // === who calls ===
     Rule {
         key: "callers.jwt_issuer",
@@ -82,6 +26,16 @@ pub(super) const RULES: &[Rule] = &[
         holds: |config| {
             config.credentials.mode != CredentialsMode::Passthrough
                 || config.callers.jwt_issuer.is_none()
+        },
+    },
+    Rule {
+        key: "callers.jwt_issuer",
+        other: None,
+        expected: "the issuer of one tenant, with its id, as the discovery document of `common` and `organizations` names a template that no token repeats",
+        when: When::Always,
+        holds: |config| {
+            let issuer = config.callers.jwt_issuer.as_deref().unwrap_or_default();
+            !is_of_many_tenants(issuer)
         },
     },
     Rule {
@@ -190,12 +144,15 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-fn is_managed(config: &Config) -> bool {
-    config.credentials.client_authentication == ClientAuthentication::ManagedIdentity
-}
-
-fn authenticates_by(config: &Config, way: ClientAuthentication) -> bool {
-    config.credentials.client_authentication == way
+/// Whether the path begins as that of Entra's issuers for many tenants at once. Their
+/// discovery documents name `https://login.microsoftonline.com/{tenantid}/v2.0` (Microsoft
+/// identity platform, "`OpenID` Connect", "Find your app's OpenID configuration document URI").
+fn is_of_many_tenants(issuer: &str) -> bool {
+    let path = issuer.split_once("://").map_or("", |(_, rest)| rest);
+    let tenant = path.split('/').nth(1).unwrap_or_default();
+    ["common", "organizations"]
+        .iter()
+        .any(|word| word.eq_ignore_ascii_case(tenant))
 }
 
 impl Config {

@@ -52,6 +52,23 @@ fn a_bad_value_names_key_source_and_form_but_not_itself() {
         ),
         ("log.format", "JSON", "one of `auto`, `human`, `json`"),
         ("log.filter", "incidentgate=loud", "log directives"),
+        ("log.filter", "debgu", "log directives"),
+        ("log.filter", "warning", "log directives"),
+        ("log.filter", "info;x", "log directives"),
+        ("log.filter", "info incidentgate=debug", "log directives"),
+        ("log.filter", "info,h2=", "log directives"),
+        ("log.filter", "info,=warn", "log directives"),
+        ("log.filter", "info,h2", "log directives"),
+        ("log.filter", "info,a b=warn", "log directives"),
+        ("log.filter", "info,", "log directives"),
+        ("log.filter", "4", "log directives"),
+        (
+            "credentials.tenant",
+            "Common",
+            "the id or domain of one tenant",
+        ),
+        ("callers.jwt_audience", "a,b c,d", "; entry 2 is not one"),
+        ("policy.reflection", "*, *,47", "; entry 3 is not one"),
         ("log.filter", "", "log directives"),
         ("sandbox.listen", "0.0.0.0:8080", "a loopback address"),
     ];
@@ -68,6 +85,34 @@ fn a_bad_value_names_key_source_and_form_but_not_itself() {
         let is_part_of_the_form = ["", "0", "0s", "sandbox"].contains(&value);
         assert!(is_part_of_the_form || !line.contains(value), "{line}");
     }
+}
+
+#[test]
+fn a_log_filter_is_levels_and_targets_with_levels() {
+    for (text, want) in [
+        ("off", "off"),
+        ("WARN", "WARN"),
+        (
+            "info, incidentgate::graph=Debug",
+            "info,incidentgate::graph=Debug",
+        ),
+        ("h2=trace,info", "h2=trace,info"),
+        ("my-target.x=error", "my-target.x=error"),
+    ] {
+        let loaded = Config::load(flags([("log.filter", text)])).unwrap();
+        assert_eq!(loaded.config.log.filter, want);
+    }
+}
+
+#[test]
+fn each_word_for_many_tenants_is_refused() {
+    for word in ["common", "organizations", "consumers"] {
+        assert_eq!(
+            mistakes(Config::load(flags([("credentials.tenant", word)]))).len(),
+            1
+        );
+    }
+    assert!(Config::load(flags([("credentials.tenant", "common.example")])).is_ok());
 }
 
 #[test]
