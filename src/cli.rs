@@ -12,6 +12,7 @@ mod sandbox;
 mod serve;
 mod settings;
 mod token;
+mod unreachable;
 
 use std::{
     future::Future,

@@ -29,8 +29,9 @@ pub(super) struct Execute {
     id: String,
     #[command(flatten)]
     peer: Peer,
-    /// A file with your access token for Microsoft Graph, and nothing else; `-` reads it
-    /// from stdin.
+    /// A file with the access token that the gateway wants, and nothing else; `-` reads it
+    /// from stdin. It is one for Microsoft Graph where the gateway hands it on (credentials
+    /// `passthrough`), and one for the gateway itself otherwise.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// A GUID that marks the call in Microsoft's logs; made by the gateway when left out.

@@ -9,12 +9,7 @@ use super::{
     peer::{Gateway, NoAnswer, Peer, message_of},
     print,
 };
-use crate::{
-    pb::health::{
-        HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
-    },
-    rpc::status::code_name,
-};
+use crate::{pb::health::health_check_response::ServingStatus, rpc::status::code_name};
 
 /// Asks a gateway for its health; exits 0 only when it serves.
 #[derive(Debug, Args)]
@@ -52,11 +47,9 @@ impl CheckHealth {
 }
 
 async fn check(gateway: &Gateway, service: String) -> anyhow::Result<ServingStatus> {
-    let message = HealthCheckRequest { service };
-    let call = async |channel, request| HealthClient::new(channel).check(request).await;
-    match gateway.call(message, call).await {
-        Ok(answer) => Ok(answer.status()),
-        Err(NoAnswer::Unreachable(error)) => Err(error),
+    match gateway.health(service).await {
+        Ok(status) => Ok(status),
+        Err(NoAnswer::Unreachable(error)) => Err(error.into()),
         Err(NoAnswer::Failed(status)) => {
             anyhow::bail!("{}: {}", code_name(status.code()), message_of(&status))
         }

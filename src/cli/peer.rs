@@ -2,17 +2,21 @@
 
 use std::{error::Error, fmt, path::PathBuf, time::Duration};
 
-use anyhow::Context as _;
 use clap::Args;
 use http::Uri;
+use rustls_pki_types::ServerName;
 use tokio::time::Instant;
 use tonic::{
     Request, Response, Status,
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
+use super::unreachable::{Unreachable, Way};
 use crate::{
     config::form,
+    pb::health::{
+        HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+    },
     reload::Source,
     tls::{Pair, certificates},
 };
@@ -49,6 +53,10 @@ pub(super) struct Peer {
     /// The private key of that certificate, in PEM and not encrypted.
     #[arg(long, value_name = "FILE", requires = "certificate_file")]
     key_file: Option<PathBuf>,
+    /// The name that the gateway's certificate must have, where it is not the endpoint's
+    /// host; for `https`.
+    #[arg(long, value_name = "NAME", value_parser = parse_server_name)]
+    server_name: Option<String>,
 }
 
 /// What `--endpoint` takes.
@@ -65,15 +73,26 @@ pub(super) struct Gateway {
     endpoint: Endpoint,
     origin: Origin,
     timeout: Duration,
+    ca_file: Option<PathBuf>,
+    certificate_file: Option<PathBuf>,
 }
 
 /// Why a call was not answered well.
 #[derive(Debug)]
 pub(super) enum NoAnswer {
-    /// There was no connection, so nothing was sent.
-    Unreachable(anyhow::Error),
+    /// Nobody has shown that they speak gRPC, so the call was not sent.
+    Unreachable(Unreachable),
     /// The call was sent; the status may be the gateway's, or made here.
     Failed(Status),
+}
+
+/// How a request ended without an answer in good order.
+#[derive(Debug)]
+enum End {
+    /// The peer's status, or one that tonic made of a lost connection.
+    Status(Status),
+    /// The time of `--timeout` is over.
+    Late,
 }
 
 // === impl Peer ===
@@ -90,14 +109,19 @@ impl Peer {
             endpoint = endpoint.tls_config(self.tls()?)?;
         } else {
             anyhow::ensure!(
-                self.ca_file.is_none() && self.certificate_file.is_none(),
-                "--ca-file, --certificate-file and --key-file need an --endpoint with https"
+                self.ca_file.is_none()
+                    && self.certificate_file.is_none()
+                    && self.server_name.is_none(),
+                "--ca-file, --certificate-file, --key-file and --server-name need an \
+                 --endpoint with https"
             );
         }
         Ok(Gateway {
             endpoint,
             origin: self.endpoint,
             timeout: self.timeout,
+            ca_file: self.ca_file,
+            certificate_file: self.certificate_file,
         })
     }
 
@@ -113,6 +137,9 @@ impl Peer {
             tls = tls.ca_certificate(Certificate::from_pem(file.bytes));
         } else {
             tls = tls.with_native_roots();
+        }
+        if let Some(name) = &self.server_name {
+            tls = tls.domain_name(name);
         }
         if let (Some(certificate), Some(key)) = (&self.certificate_file, &self.key_file) {
             let pair = Pair {
@@ -130,39 +157,88 @@ impl Peer {
 
 impl Gateway {
     /// Connects and makes one call, within the time of `--timeout` for both.
+    ///
+    /// A connection alone proves nothing: by plain TCP nobody has said a word, and in
+    /// TLS 1.3 the client's handshake ends before the server has judged its certificate
+    /// (RFC 8446, appendix E.1.2). So the gateway is asked for its health first, and the
+    /// call is sent on that connection once there is an answer, whatever it says.
     pub(super) async fn call<M, T>(
         &self,
         message: M,
         call: impl AsyncFnOnce(Channel, Request<M>) -> Result<Response<T>, Status>,
     ) -> Result<T, NoAnswer> {
         let end = Instant::now() + self.timeout;
-        // tonic's own limit does not cover the TLS handshake.
-        let connected = match tokio::time::timeout_at(end, self.connect()).await {
-            Ok(connected) => connected,
-            Err(_) => Err(anyhow::anyhow!("no connection within {}", self.limit())),
-        };
-        let channel = connected
-            .with_context(|| format!("cannot reach the gateway at {}", self.origin))
-            .map_err(NoAnswer::Unreachable)?;
-        let mut request = Request::new(message);
-        request.set_timeout(end.saturating_duration_since(Instant::now()));
-        // tonic's own limit ends with the headers of the answer, and says CANCELLED.
-        let answer = tokio::select! {
-            biased;
-            () = tokio::time::sleep_until(end) => {
-                let text = format!("no answer within {}", self.limit());
-                Err(Status::deadline_exceeded(text))
-            }
-            answer = call(channel, request) => answer,
-        };
-        answer.map(Response::into_inner).map_err(NoAnswer::Failed)
+        let channel = self.connect(end).await?;
+        let proof = self.ask_health(channel.clone(), String::new(), end).await;
+        if let Err(NoAnswer::Unreachable(error)) = proof {
+            return Err(NoAnswer::Unreachable(error));
+        }
+        if end <= Instant::now() {
+            return Err(self.unreachable(true, self.late()));
+        }
+        let answer = exchange(channel, message, end, call).await;
+        answer.map_err(|ended| match ended {
+            End::Status(status) => NoAnswer::Failed(status),
+            End::Late => NoAnswer::Failed(Status::deadline_exceeded(self.late())),
+        })
     }
 
-    async fn connect(&self) -> anyhow::Result<Channel> {
-        self.endpoint
-            .connect()
-            .await
-            .map_err(|error| anyhow::Error::msg(causes(&error)))
+    /// Connects and asks for the health of a service, or of the server as a whole, within
+    /// the time of `--timeout` for both. A [`NoAnswer::Failed`] is the peer's own.
+    pub(super) async fn health(&self, service: String) -> Result<ServingStatus, NoAnswer> {
+        let end = Instant::now() + self.timeout;
+        let channel = self.connect(end).await?;
+        self.ask_health(channel, service, end).await
+    }
+
+    async fn connect(&self, end: Instant) -> Result<Channel, NoAnswer> {
+        // tonic's own limit does not cover the TLS handshake.
+        match tokio::time::timeout_at(end, self.endpoint.connect()).await {
+            Ok(Ok(channel)) => Ok(channel),
+            Ok(Err(error)) => Err(self.unreachable(false, causes(&error))),
+            Err(_) => {
+                let text = format!("no connection within {}", self.limit());
+                Err(self.unreachable(false, text))
+            }
+        }
+    }
+
+    async fn ask_health(
+        &self,
+        channel: Channel,
+        service: String,
+        end: Instant,
+    ) -> Result<ServingStatus, NoAnswer> {
+        let check = async |channel, request| HealthClient::new(channel).check(request).await;
+        let message = HealthCheckRequest { service };
+        match exchange(channel, message, end, check).await {
+            Ok(answer) => Ok(answer.status()),
+            // tonic keeps a cause for what it made itself; what has been received has none.
+            Err(End::Status(status)) if status.source().is_some() => {
+                Err(self.unreachable(true, message_of(&status)))
+            }
+            Err(End::Status(status)) => Err(NoAnswer::Failed(status)),
+            Err(End::Late) => Err(self.unreachable(true, self.late())),
+        }
+    }
+
+    fn unreachable(&self, is_connected: bool, causes: String) -> NoAnswer {
+        let (scheme, at) = match &self.origin {
+            Origin::Http(uri) => (uri.scheme_str().unwrap_or_default(), authority(uri)),
+            Origin::Unix(_) => ("unix", ""),
+        };
+        let way = Way {
+            scheme,
+            authority: at,
+            ca_file: self.ca_file.as_deref(),
+            certificate_file: self.certificate_file.as_deref(),
+            is_connected,
+        };
+        NoAnswer::Unreachable(Unreachable::new(&self.origin, &way, causes))
+    }
+
+    fn late(&self) -> String {
+        format!("no answer within {}", self.limit())
     }
 
     fn limit(&self) -> impl fmt::Display {
@@ -182,12 +258,43 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http(uri) => {
-                let (scheme, authority) = (uri.scheme_str(), uri.authority());
-                let authority = authority.map_or("", http::uri::Authority::as_str);
-                write!(f, "{}://{authority}", scheme.unwrap_or_default())
+                let scheme = uri.scheme_str().unwrap_or_default();
+                write!(f, "{scheme}://{}", authority(uri))
             }
             Self::Unix(path) => f.write_str(path),
         }
+    }
+}
+
+/// One request, given up at `end`.
+async fn exchange<M, T>(
+    channel: Channel,
+    message: M,
+    end: Instant,
+    call: impl AsyncFnOnce(Channel, Request<M>) -> Result<Response<T>, Status>,
+) -> Result<T, End> {
+    let mut request = Request::new(message);
+    request.set_timeout(end.saturating_duration_since(Instant::now()));
+    // tonic's own limit ends with the headers of the answer, and says CANCELLED.
+    tokio::select! {
+        biased;
+        () = tokio::time::sleep_until(end) => Err(End::Late),
+        answer = call(channel, request) => match answer {
+            Ok(response) => Ok(response.into_inner()),
+            Err(status) => Err(End::Status(status)),
+        },
+    }
+}
+
+fn authority(uri: &Uri) -> &str {
+    uri.authority().map_or("", http::uri::Authority::as_str)
+}
+
+/// Takes what a certificate can be for.
+fn parse_server_name(text: &str) -> Result<String, String> {
+    match ServerName::try_from(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("expected a DNS name or an IP address".to_owned()),
     }
 }
 

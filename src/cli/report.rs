@@ -6,7 +6,7 @@ use serde::Serialize;
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
-use super::{UNKNOWN, peer::message_of};
+use super::{UNKNOWN, peer::message_of, unreachable::Unreachable};
 use crate::{pb, rpc::status::code_name};
 
 /// One answered call.
@@ -31,6 +31,9 @@ pub(super) struct Report {
     client_request_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
+    /// The trailer `claims`: what Entra wants before it issues another token, in base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claims: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     metadata: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -69,6 +72,7 @@ impl Report {
             graph_request_id: Some(response.graph_request_id).filter(|id| !id.is_empty()),
             client_request_id: Some(response.client_request_id),
             retry_after_ms: None,
+            claims: None,
             metadata: BTreeMap::from([("attempts".to_owned(), response.attempts.to_string())]),
             provider_warnings: response
                 .provider_warnings
@@ -100,6 +104,8 @@ impl Report {
         let retry_after = details.retry_info().and_then(|retry| retry.retry_delay);
         let retry_after_ms =
             retry_after.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
+        let claims = status.metadata().get("claims");
+        let claims = claims.and_then(|claims| Some(claims.to_str().ok()?.to_owned()));
         Self {
             outcome,
             confirmation: None,
@@ -111,14 +117,15 @@ impl Report {
             graph_request_id: metadata.get("graphRequestId").cloned(),
             client_request_id: metadata.get("clientRequestId").cloned(),
             retry_after_ms,
+            next: next_step(outcome, retry_after_ms, claims.is_some()),
+            claims,
             metadata,
             provider_warnings: Vec::new(),
-            next: next_step(outcome, retry_after_ms),
         }
     }
 
-    /// There was no connection to the gateway, so nothing was sent.
-    pub(super) fn unreachable(error: &anyhow::Error) -> Self {
+    /// Nobody has shown that they are a gateway, so the call was not sent.
+    pub(super) fn unreachable(error: &Unreachable) -> Self {
         Self {
             outcome: Outcome::NotStarted,
             confirmation: None,
@@ -126,13 +133,19 @@ impl Report {
             code: "UNAVAILABLE",
             reason: None,
             domain: None,
-            message: format!("{error:#}"),
+            message: error.to_string(),
             graph_request_id: None,
             client_request_id: None,
             retry_after_ms: None,
+            claims: None,
             metadata: BTreeMap::new(),
             provider_warnings: Vec::new(),
-            next: "start the gateway, or name another one by --endpoint".to_owned(),
+            next: if error.has_mend() {
+                "mend the connection as the message says; the call was not sent"
+            } else {
+                "start the gateway, or name another one by --endpoint"
+            }
+            .to_owned(),
         }
     }
 
@@ -179,6 +192,7 @@ impl fmt::Display for Report {
                 "attempts",
                 self.metadata.get("attempts").map(String::as_str),
             ),
+            ("claims", self.claims.as_deref()),
         ];
         for (label, value) in lines {
             if let Some(value) = value {
@@ -200,11 +214,14 @@ fn action_status(status: pb::ActionStatus) -> Option<String> {
     (status != pb::ActionStatus::Unspecified).then(|| name.to_owned())
 }
 
-fn next_step(outcome: Outcome, retry_after_ms: Option<u64>) -> String {
+fn next_step(outcome: Outcome, retry_after_ms: Option<u64>, is_challenged: bool) -> String {
     let step = match (outcome, retry_after_ms) {
         (Outcome::NotStarted, Some(ms)) => {
             let wait = humantime::format_duration(Duration::from_millis(ms));
             return format!("send the same call again in {wait} or later");
+        }
+        (Outcome::NotStarted, None) if is_challenged => {
+            "get a token from Entra with these claims (base64), then send the call with it"
         }
         (Outcome::NotStarted, None) => "mend the cause; the same call will fail again",
         (Outcome::AlreadyStarted | Outcome::Started, _) => {
