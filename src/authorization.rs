@@ -26,9 +26,12 @@ pub enum TokenOwner {
 }
 
 impl Authorization {
-    /// `Bearer TOKEN`. Nothing if the token has bytes that no header may carry.
+    /// `Bearer TOKEN`. Nothing if the token has bytes that no header may carry, or that are
+    /// not ASCII: those of a token are (RFC 6750, section 2.1), and others could be sent, but
+    /// not be read again by [`Authorization::token`].
     pub fn bearer(token: &str, owner: TokenOwner) -> Option<Self> {
-        let mut header = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
+        let text = token.is_ascii().then(|| format!("Bearer {token}"))?;
+        let mut header = HeaderValue::try_from(text).ok()?;
         // Keeps it out of Debug output and out of HTTP/2's compression tables.
         header.set_sensitive(true);
         Some(Self { header, owner })
@@ -88,6 +91,12 @@ mod tests {
 
     #[test]
     fn a_token_that_breaks_the_header_is_refused() {
-        assert!(Authorization::bearer("a\r\nx: y", TokenOwner::Caller).is_none());
+        // What is not ASCII could be sent, but not be found again in what comes back.
+        for token in ["a\r\nx: y", "a\u{7f}", "t\u{f6}ken", "\u{1f511}"] {
+            assert!(
+                Authorization::bearer(token, TokenOwner::Caller).is_none(),
+                "{token:?}"
+            );
+        }
     }
 }
