@@ -122,7 +122,7 @@ pub(super) const RULES: &[Rule] = &[
 
 /// Whether the path begins as that of Entra's issuers for many tenants at once. Their
 /// discovery documents name `https://login.microsoftonline.com/{tenantid}/v2.0` (Microsoft
-/// identity platform, "`OpenID` Connect", "Find your app's OpenID configuration document URI").
+/// identity platform, "`OpenID` Connect").
 fn is_of_many_tenants(issuer: &str) -> bool {
     let path = issuer.split_once("://").map_or("", |(_, rest)| rest);
     let tenant = path.split('/').nth(1).unwrap_or_default();
