@@ -10,6 +10,7 @@ use tokio_rustls::rustls::{
     self, InconsistentKeys, RootCertStore,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::ParsedCertificate,
     sign::CertifiedKey,
 };
 
@@ -133,6 +134,17 @@ pub fn certificates(file: &File) -> Result<Vec<CertificateDer<'static>>, TlsErro
         .collect::<Result<Vec<_>, _>>()
         .ok()
         .filter(|certificates| !certificates.is_empty())
+        .ok_or_else(|| TlsError::NoCertificate(file.source.clone()))
+}
+
+/// The same, where the first one is the owner's own, and can be read.
+pub fn chain(file: &File) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain = certificates(file)?;
+    let is_readable = chain
+        .first()
+        .is_some_and(|leaf| ParsedCertificate::try_from(leaf).is_ok());
+    is_readable
+        .then_some(chain)
         .ok_or_else(|| TlsError::NoCertificate(file.source.clone()))
 }
 

@@ -66,7 +66,7 @@ impl Unusable {
     ) {
         let certificate = self.read(certificate.0, certificate.1);
         let key = self.read(key.0, key.1);
-        let certificate = certificate.filter(|file| self.holds(tls::certificates(file)));
+        let certificate = certificate.filter(|file| self.holds(tls::chain(file)));
         let key = key.filter(|file| self.holds(tls::private_key(file)));
         if let Some((certificate, key)) = certificate.zip(key) {
             self.holds(Pair { certificate, key }.certified());

@@ -5,6 +5,7 @@ mod keys;
 mod merge;
 mod properties;
 mod shown;
+mod unprovable;
 mod values;
 
 use std::{

@@ -108,8 +108,11 @@ fn a_bundle_without_a_certificate_ends_before_a_port_is_opened() {
         let variables = [("INCIDENTGATE_GRAPH__CA_FILE", file.path())];
         let ended = Program::start_with(&["serve", "--listen", "127.0.0.1:0"], &variables, "");
         let ended = ended.ended();
-        assert_eq!(ended.code, Some(1), "{ended:?}");
-        let wanted = "incidentgate: graph.ca_file: it holds no readable PEM certificates\n";
+        assert_eq!(ended.code, Some(64), "{ended:?}");
+        let wanted = format!(
+            "incidentgate: the configuration has a mistake:\n  graph.ca_file {} holds no readable certificate in PEM form\n",
+            file.path()
+        );
         assert_eq!(ended.stderr, wanted);
     }
 }

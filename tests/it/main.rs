@@ -43,4 +43,5 @@ mod throttle;
 mod tls_listener;
 mod trace_context;
 mod unix_socket;
+mod unusable_files;
 mod upstream_tls;

@@ -11,7 +11,10 @@
 
 use std::{fs, path::Path};
 
-use incidentgate::telemetry::names;
+use incidentgate::{
+    config::{Config, Sources},
+    telemetry::names,
+};
 
 use crate::support::{
     program::{Server, TempFile, run},
@@ -163,14 +166,14 @@ fn the_example_configuration_has_no_mistake() {
     let readme = read("README.md");
     for block in blocks(&readme, "toml") {
         let file = TempFile::new("example.toml", block.text);
-        let ended = run(&["check", "--config", file.path()]);
-        assert_eq!(
-            ended.code,
-            Some(0),
-            "README.md:{}: {}",
-            block.line,
-            ended.stderr
-        );
+        // Without `check`, which would open the files that the example names.
+        let loaded = Config::load(Sources {
+            file: Some(file.path().into()),
+            ..Sources::default()
+        });
+        if let Err(mistakes) = loaded {
+            panic!("README.md:{}: {mistakes}", block.line);
+        }
     }
 }
 
