@@ -42,4 +42,5 @@ mod throttle;
 mod tls_listener;
 mod trace_context;
 mod unix_socket;
+mod unreachable;
 mod upstream_tls;
