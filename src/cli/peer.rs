@@ -1,6 +1,11 @@
 //! The gateway as the client commands reach it.
 
-use std::{error::Error, fmt, path::PathBuf, time::Duration};
+use std::{
+    error::Error,
+    fmt,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use clap::Args;
 use http::Uri;
@@ -17,6 +22,7 @@ use crate::{
     pb::health::{
         HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
     },
+    peer::ClientCertificate,
     reload::Source,
     tls::{Pair, certificates},
 };
@@ -75,6 +81,8 @@ pub(super) struct Gateway {
     timeout: Duration,
     ca_file: Option<PathBuf>,
     certificate_file: Option<PathBuf>,
+    /// The time of that certificate is over.
+    has_expired: bool,
 }
 
 /// Why a call was not answered well.
@@ -105,8 +113,11 @@ impl Peer {
             Origin::Unix(path) => Endpoint::from_shared(path.clone())?,
         }
         .user_agent(USER_AGENT)?;
+        let mut has_expired = false;
         if self.endpoint.is_https() {
-            endpoint = endpoint.tls_config(self.tls()?)?;
+            let (tls, certificate) = self.tls()?;
+            endpoint = endpoint.tls_config(tls)?;
+            has_expired = certificate.is_some_and(|leaf| leaf.is_expired(SystemTime::now()));
         } else {
             anyhow::ensure!(
                 self.ca_file.is_none()
@@ -122,10 +133,12 @@ impl Peer {
             timeout: self.timeout,
             ca_file: self.ca_file,
             certificate_file: self.certificate_file,
+            has_expired,
         })
     }
 
-    fn tls(&self) -> anyhow::Result<ClientTlsConfig> {
+    /// The settings, and the certificate that the gateway is shown.
+    fn tls(&self) -> anyhow::Result<(ClientTlsConfig, Option<ClientCertificate>)> {
         let read = |key, path: &PathBuf| {
             let path = path.clone();
             Source { key, path }.read()
@@ -141,15 +154,18 @@ impl Peer {
         if let Some(name) = &self.server_name {
             tls = tls.domain_name(name);
         }
+        let mut leaf = None;
         if let (Some(certificate), Some(key)) = (&self.certificate_file, &self.key_file) {
             let pair = Pair {
                 certificate: read("--certificate-file", certificate)?,
                 key: read("--key-file", key)?,
             };
-            pair.certified()?;
+            let certified = pair.certified()?;
+            let first = certified.end_entity_cert().ok();
+            leaf = first.and_then(|first| ClientCertificate::read(first).ok());
             tls = tls.identity(Identity::from_pem(pair.certificate.bytes, pair.key.bytes));
         }
-        Ok(tls)
+        Ok((tls, leaf))
     }
 }
 
@@ -232,6 +248,7 @@ impl Gateway {
             authority: at,
             ca_file: self.ca_file.as_deref(),
             certificate_file: self.certificate_file.as_deref(),
+            has_expired: self.has_expired,
             is_connected,
         };
         NoAnswer::Unreachable(Unreachable::new(&self.origin, &way, causes))

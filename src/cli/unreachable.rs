@@ -21,6 +21,8 @@ pub(super) struct Way<'a> {
     pub(super) ca_file: Option<&'a Path>,
     /// `--certificate-file`.
     pub(super) certificate_file: Option<&'a Path>,
+    /// The time of that certificate is over.
+    pub(super) has_expired: bool,
     /// There was a connection, by TLS one whose handshake had ended on this side.
     pub(super) is_connected: bool,
 }
@@ -78,7 +80,9 @@ impl Way<'_> {
     /// Of the gateway's certificate, which is judged here, or of ours, by the alert that
     /// came (RFC 8446, section 6.2).
     fn mend_of_certificate(&self, causes: &str) -> Option<String> {
-        if causes.contains("UnknownIssuer") {
+        // The latter where another authority of the same name is trusted.
+        let unknown = ["UnknownIssuer", "invalid peer certificate: BadSignature"];
+        if unknown.into_iter().any(|text| causes.contains(text)) {
             return Some(match self.ca_file {
                 None => "name its authority by --ca-file".to_owned(),
                 Some(file) => format!(
@@ -105,6 +109,8 @@ impl Way<'_> {
             "CertificateExpired" => "it has expired",
             "UnknownCA" => "its authority is not trusted there",
             "CertificateRevoked" => "it has been revoked",
+            // What BadSignature is on the other side.
+            "DecryptError" => "its signature is not one of an authority that is trusted there",
             "UnsupportedCertificate" => "its kind is not supported there",
             "BadCertificate" | "CertificateUnknown" | "AccessDenied" => "it is not accepted there",
             _ => return None,
@@ -136,10 +142,14 @@ impl Way<'_> {
         let is_lost = ["roken pipe", "onnection reset", "unexpected eof", "closed"]
             .into_iter()
             .any(|text| causes.contains(text));
-        let file = self.certificate_file.filter(|_| is_lost)?;
-        let file = file.display();
+        let file = self.certificate_file.filter(|_| is_lost)?.display();
+        let why = if self.has_expired {
+            ": it has expired"
+        } else {
+            ""
+        };
         Some(format!(
-            "it closes the connection; it may refuse your client certificate ({file})"
+            "it closes the connection; it may refuse your client certificate ({file}){why}"
         ))
     }
 }
@@ -148,54 +158,83 @@ impl Way<'_> {
 mod tests {
     use super::*;
 
+    const PLAIN: Way<'static> = Way {
+        scheme: "http",
+        authority: "gate:1",
+        ca_file: None,
+        certificate_file: None,
+        has_expired: false,
+        is_connected: true,
+    };
+    const TLS: Way<'static> = Way {
+        scheme: "https",
+        ..PLAIN
+    };
+
+    /// As it comes out of HTTP/2.
+    fn alert(name: &str) -> String {
+        format!("connection error: received fatal alert: {name}: more")
+    }
+
+    #[track_caller]
+    fn assert_mend(way: Way<'_>, causes: &str, mend: &str) {
+        let found = way.mend(causes).unwrap_or_default();
+        assert_eq!(found, mend, "{way:?} {causes}");
+    }
+
     #[test]
-    fn the_likely_mend_is_named() {
-        let plain = Way {
-            scheme: "http",
-            authority: "gate:1",
-            ca_file: None,
-            certificate_file: None,
-            is_connected: true,
-        };
+    fn another_protocol_is_named() {
         let refused = Way {
             is_connected: false,
-            ..plain
-        };
-        let tls = Way {
-            scheme: "https",
-            ..plain
-        };
-        let with_files = Way {
-            ca_file: Some(Path::new("ca.pem")),
-            certificate_file: Some(Path::new("me.pem")),
-            ..tls
+            ..PLAIN
         };
         let socket = Way {
             scheme: "unix",
-            ..plain
+            ..PLAIN
         };
-        let alert = |name: &str| format!("http2 error: received fatal alert: {name}: more");
         let use_https = "it does not speak gRPC without TLS; if it speaks TLS, use https://gate:1";
         for (way, causes, mend) in [
-            (plain, "broken pipe", use_https),
-            (plain, "frame with invalid size", use_https),
-            (plain, "no answer within 1s", ""),
+            (PLAIN, "broken pipe", use_https),
+            (PLAIN, "frame with invalid size", use_https),
+            (PLAIN, "no answer within 1s", ""),
             (refused, "tcp connect error: Connection refused", ""),
             (socket, "broken pipe", ""),
-            (tls, "tcp connect error: Connection refused", ""),
-            (tls, "no connection within 1s", ""),
+            (TLS, "tcp connect error: Connection refused", ""),
+            (TLS, "no connection within 1s", ""),
             (
-                tls,
+                TLS,
                 "received corrupt message of type InvalidContentType",
                 "it does not speak TLS; use http://gate:1",
             ),
             (
-                tls,
+                TLS,
                 "tls handshake eof",
                 "if it does not speak TLS, use http://gate:1",
             ),
             (
-                tls,
+                TLS,
+                &alert("NoApplicationProtocol"),
+                "it does not speak HTTP/2, so it is no gRPC server",
+            ),
+        ] {
+            assert_mend(way, causes, mend);
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_one_side_refuses_is_named() {
+        let with_files = Way {
+            ca_file: Some(Path::new("ca.pem")),
+            certificate_file: Some(Path::new("me.pem")),
+            ..TLS
+        };
+        let with_old_certificate = Way {
+            has_expired: true,
+            ..with_files
+        };
+        for (way, causes, mend) in [
+            (
+                TLS,
                 "invalid peer certificate: UnknownIssuer",
                 "name its authority by --ca-file",
             ),
@@ -205,12 +244,12 @@ mod tests {
                 "its authority is not in ca.pem; name its authority by --ca-file",
             ),
             (
-                tls,
+                TLS,
                 "invalid peer certificate: certificate not valid for name \"gate\"",
                 "its certificate has another name; give that one by --server-name",
             ),
             (
-                tls,
+                TLS,
                 "invalid peer certificate: certificate expired: verification time 1",
                 "its certificate has expired; renew it there",
             ),
@@ -226,20 +265,25 @@ mod tests {
             ),
             (
                 with_files,
+                "invalid peer certificate: BadSignature",
+                "its authority is not in ca.pem; name its authority by --ca-file",
+            ),
+            (
+                with_files,
+                &alert("DecryptError"),
+                "it refuses your client certificate (me.pem): its signature is not one of an authority that is trusted there",
+            ),
+            (
+                with_files,
                 &alert("BadCertificate"),
                 "it refuses your client certificate (me.pem): it is not accepted there",
             ),
             // Without a certificate there is none to blame.
-            (tls, &alert("UnknownCA"), ""),
+            (TLS, &alert("UnknownCA"), ""),
             (
-                tls,
+                TLS,
                 &alert("CertificateRequired"),
                 "it wants a client certificate; show one by --certificate-file and --key-file",
-            ),
-            (
-                tls,
-                &alert("NoApplicationProtocol"),
-                "it does not speak HTTP/2, so it is no gRPC server",
             ),
             (with_files, &alert("InternalError"), ""),
             (
@@ -247,22 +291,19 @@ mod tests {
                 "stream closed because of a broken pipe",
                 "it closes the connection; it may refuse your client certificate (me.pem)",
             ),
-            (tls, "stream closed because of a broken pipe", ""),
+            (
+                with_old_certificate,
+                "operation was canceled: connection closed",
+                "it closes the connection; it may refuse your client certificate (me.pem): it has expired",
+            ),
+            (TLS, "stream closed because of a broken pipe", ""),
         ] {
-            let found = way.mend(causes).unwrap_or_default();
-            assert_eq!(found, mend, "{way:?} {causes}");
+            assert_mend(way, causes, mend);
         }
     }
 
     #[test]
     fn the_cause_is_always_told() {
-        let way = Way {
-            scheme: "https",
-            authority: "gate:1",
-            ca_file: None,
-            certificate_file: None,
-            is_connected: false,
-        };
         for (causes, text, has_mend) in [
             ("no such host", "at X: no such host", false),
             (
@@ -271,7 +312,7 @@ mod tests {
                 true,
             ),
         ] {
-            let error = Unreachable::new(&"X", &way, causes.to_owned());
+            let error = Unreachable::new(&"X", &TLS, causes.to_owned());
             assert!(error.to_string().ends_with(text), "{error}");
             assert_eq!(error.has_mend(), has_mend);
         }

@@ -23,6 +23,7 @@ const MAY_USE: [(&str, &[&str]); 29] = [
             "listen_address",
             "outbound",
             "pb",
+            "peer",
             "reload",
             "rpc",
             "sandbox",

@@ -43,5 +43,6 @@ mod throttle;
 mod tls_listener;
 mod trace_context;
 mod unix_socket;
+mod unreachable;
 mod unusable_files;
 mod upstream_tls;
