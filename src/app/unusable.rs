@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{credentials, files};
 use crate::{
-    config::{Config, CredentialsMode, Mistake, Mistakes},
+    config::{Config, Mistake, Mistakes},
     reload::{File, Source},
     tls::{self, Pair},
 };
@@ -14,7 +14,7 @@ use crate::{
 /// opens no port.
 ///
 /// A configuration without `graph.url` is in front of the embedded sandbox, which brings
-/// the gateway's proof itself.
+/// all that its Entra needs.
 ///
 /// Fails with every file that is of no use. Each is named by key and path, and nothing of
 /// its content is repeated. Cancel-safe.
@@ -39,11 +39,6 @@ pub async fn check_files(config: &Config) -> Result<(), Mistakes> {
     if credentials::is_registered(config) && !is_embedded {
         let proof = credentials::check(config).await;
         unusable.note(proof.map_err(|error| format!("{error:#}")));
-    }
-    // The sandbox makes a registered application of any other.
-    let asks_entra = credentials::is_registered(config)
-        || is_embedded && config.credentials.mode != CredentialsMode::Passthrough;
-    if asks_entra {
         let path = config.credentials.ca_file.as_deref();
         unusable.bundle("credentials.ca_file", path);
     }

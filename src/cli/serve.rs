@@ -198,7 +198,21 @@ fn announce(
         version = env!("CARGO_PKG_VERSION"),
         "incidentgate serves",
     );
+    let takes_tokens = config.credentials.mode != CredentialsMode::Application
+        || config.callers.jwt_issuer.is_some();
+    if takes_tokens && scheme == "http" && !config.server.listen.is_local() {
+        tracing::warn!(
+            "callers' tokens arrive here in plain text unless a mesh encrypts them; tls.certificate_file would"
+        );
+    }
     if let Some(sandbox) = sandbox {
+        let token = match credentials {
+            Credentials::Application(_) => "",
+            Credentials::Passthrough => " --token-file FILE (with any token in it)",
+            Credentials::OnBehalfOf(_) => {
+                " --token-file FILE (with a token by incidentgate mint --user OID --scope NAME)"
+            }
+        };
         let endpoint = match listener.address()? {
             ListenAddress::Tcp(address) if address == DEFAULT_PEER && scheme == "http" => {
                 String::new()
@@ -208,7 +222,7 @@ fn announce(
         };
         tracing::info!(
             control = %format_args!("http://{}/sandbox", sandbox.addr()),
-            "sandbox: no real device is touched; first call: incidentgate execute 213213{endpoint}"
+            "sandbox: no real device is touched; first call: incidentgate execute 213213{endpoint}{token}"
         );
     }
     Ok(())

@@ -254,7 +254,8 @@ settings! {
         /// PEM bundle of certificate authorities to trust for Entra in addition to the
         /// system's.
         ca_file: Option<PathBuf> = "", optional(path());
-        /// Exchanged tokens kept for `on_behalf_of`, the least used give way.
+        /// Exchanged tokens kept for `on_behalf_of`; the one that was not used for longest
+        /// gives way.
         max_users: u64 = "10000", whole(1, 1_000_000);
     }
 
