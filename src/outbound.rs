@@ -153,7 +153,7 @@ impl Documents {
 }
 
 /// The wait that a service names, in seconds (RFC 9110, section 10.2.3, also has dates,
-/// which neither Entra nor issuers send); at most [`MAX_NAMED_WAIT`].
+/// which neither Entra nor issuers send); at most five minutes.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
     let wait = Duration::from_secs(seconds.trim().parse().ok()?);
