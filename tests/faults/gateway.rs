@@ -1,6 +1,6 @@
 //! A gateway before a simulated Graph, and its callers.
 
-use std::{collections::BTreeMap, future::Future, net::SocketAddr, time::Duration};
+use std::{future::Future, net::SocketAddr, time::Duration};
 
 use http::{Request as HttpRequest, Response as HttpResponse};
 use hyper::{body::Incoming, client::conn::http2};
@@ -102,6 +102,7 @@ impl Gateway {
             ("drain.delay", "0s"),
             ("audit.sink", "off"),
         ];
+        let own_token = settings.iter().any(|(key, _)| *key == "credentials.mode");
         let flags = fixed.iter().chain(settings).map(|&(key, value)| Flag {
             key,
             name: "test",
@@ -110,10 +111,13 @@ impl Gateway {
         let config = Config::load(Sources {
             preset: Preset::Production,
             flags: flags.collect(),
-            environment: BTreeMap::from([(
-                "INCIDENTGATE_CREDENTIALS__CLIENT_SECRET".into(),
-                sandbox.client_secret().into(),
-            )]),
+            environment: own_token
+                .then(|| {
+                    let name = "INCIDENTGATE_CREDENTIALS__CLIENT_SECRET".into();
+                    (name, sandbox.client_secret().into())
+                })
+                .into_iter()
+                .collect(),
             ..Sources::default()
         })
         .unwrap()
