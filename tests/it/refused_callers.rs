@@ -41,7 +41,7 @@ async fn a_refused_call_is_logged_with_its_peer_and_the_names_that_it_has_proven
 async fn the_audit_log_names_the_caller_and_the_pattern_that_lets_it_in() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("audit.jsonl");
-    let gateway = builder()
+    let mut gateway = builder()
         .with_own_token()
         .with("audit.sink", "file")
         .with("audit.file", file.to_str().unwrap())
@@ -51,6 +51,8 @@ async fn the_audit_log_names_the_caller_and_the_pattern_that_lets_it_in() {
     let headers = [("x-forwarded-client-cert", header.as_str())];
     let call = RawCall::execute(&gateway, "213213", &headers).await;
     assert_eq!(call.grpc_status().code(), tonic::Code::Ok);
+    // The outcome is written beside the answer, and before the end.
+    gateway.stop().await;
     let text = fs::read_to_string(file).unwrap();
     for line in text.lines() {
         let record: Value = serde_json::from_str(line).unwrap();
