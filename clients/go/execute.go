@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	incidentgate "example.com/incidentgate-client/gen/incidentgate/v1"
+)
+
+// execute sends the call, and sends it again only where the gateway says that nothing was started and when to try
+// again, and where that is before the deadline.
+func execute(
+	ctx context.Context,
+	client incidentgate.IncidentTaskServiceClient,
+	request *incidentgate.ExecuteResponseActionRequest,
+	calls int,
+) answer {
+	deadline, _ := ctx.Deadline()
+	for call := 1; ; call++ {
+		var trailer metadata.MD
+		response, err := client.ExecuteResponseAction(ctx, request, grpc.Trailer(&trailer))
+		answer := read(response, err, trailer)
+		answer.Calls = call
+		delay, again := answer.retryDelay()
+		if !again || call == calls || !time.Now().Add(delay).Before(deadline) {
+			return answer
+		}
+		time.Sleep(delay)
+	}
+}

@@ -1,0 +1,179 @@
+package dev.incidentgate.client;
+
+import com.google.gson.Gson;
+import com.google.gson.GsonBuilder;
+import com.google.protobuf.Duration;
+import com.google.rpc.BadRequest;
+import com.google.rpc.ErrorInfo;
+import com.google.rpc.RequestInfo;
+import com.google.rpc.RetryInfo;
+import dev.incidentgate.v1.ExecuteResponseActionResponse;
+import dev.incidentgate.v1.ProviderWarning;
+import io.grpc.Metadata;
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+
+/** All that the gateway said. What it did not say is null, and not in the JSON. */
+final class Answer {
+  private static final Gson GSON = new GsonBuilder().disableHtmlEscaping().create();
+
+  /** Whether the action was started, with the exit code that says so. */
+  enum Outcome {
+    STARTED(0),
+    NOT_STARTED(1),
+    ALREADY_STARTED(3),
+    UNKNOWN(Main.UNKNOWN);
+
+    private final int exitCode;
+
+    Outcome(int exitCode) {
+      this.exitCode = exitCode;
+    }
+  }
+
+  /** What a security provider behind Graph reported. */
+  record Warning(String vendor, String provider, Integer statusCode, Long latencyMs) {
+    static Warning of(ProviderWarning warning) {
+      Long latencyMs = warning.hasLatency() ? millis(warning.getLatency()) : null;
+      return new Warning(
+          text(warning.getVendor()), text(warning.getProvider()), number(warning.getStatusCode()), latencyMs);
+    }
+  }
+
+  // The JSON has them in this order.
+  final Outcome outcome;
+  final String code;
+  private String confirmation;
+  private String actionStatus;
+  private String message;
+  private String reason;
+  private String domain;
+  private Map<String, String> metadata;
+  private String requestId;
+  private String clientRequestId;
+  private Integer attempts;
+  private List<Warning> providerWarnings;
+  Long retryAfterMs;
+  private Long pushbackMs;
+  private String claims;
+  private List<String> fieldViolations;
+  private List<String> details;
+  int calls;
+
+  private Answer(Outcome outcome, Status.Code code) {
+    this.outcome = outcome;
+    this.code = code.name();
+  }
+
+  /** Reads an OK. */
+  static Answer started(ExecuteResponseActionResponse response) {
+    var answer = new Answer(Outcome.STARTED, Status.Code.OK);
+    answer.confirmation = shortName(response.getConfirmation(), "EXECUTION_CONFIRMATION_");
+    answer.actionStatus = shortName(response.getActionStatus(), "ACTION_STATUS_");
+    answer.requestId = text(response.getGraphRequestId());
+    answer.clientRequestId = text(response.getClientRequestId());
+    answer.attempts = number(response.getAttempts());
+    answer.providerWarnings = list(response.getProviderWarningsList().stream().map(Warning::of));
+    return answer;
+  }
+
+  /** Reads an error. One without ErrorInfo is not the gateway's, so it says nothing about the action. */
+  static Answer refused(StatusRuntimeException error) {
+    var details = new Details(error);
+    ErrorInfo info = details.get(ErrorInfo.class);
+    var answer = new Answer(outcome(info), error.getStatus().getCode());
+    answer.message = text(error.getStatus().getDescription());
+    if (info != null) {
+      answer.reason = text(info.getReason());
+      answer.domain = text(info.getDomain());
+      answer.metadata = info.getMetadataMap().isEmpty() ? null : new TreeMap<>(info.getMetadataMap());
+    }
+    RequestInfo request = details.get(RequestInfo.class);
+    answer.requestId = request == null ? null : text(request.getRequestId());
+    RetryInfo retry = details.get(RetryInfo.class);
+    answer.retryAfterMs = retry == null ? null : millis(retry.getRetryDelay());
+    BadRequest bad = details.get(BadRequest.class);
+    answer.fieldViolations =
+        bad == null ? null : list(bad.getFieldViolationsList().stream().map(BadRequest.FieldViolation::getField));
+    answer.details = list(details.names());
+    answer.pushbackMs = pushback(trailer(error, "grpc-retry-pushback-ms"));
+    answer.claims = text(trailer(error, "claims"));
+    return answer;
+  }
+
+  /** Whether the gateway says that the same call may be sent again, after `retryAfterMs`. */
+  boolean maySendAgain() {
+    return outcome == Outcome.NOT_STARTED && retryAfterMs != null;
+  }
+
+  /** What to do now. */
+  String advice() {
+    return switch (outcome) {
+      case STARTED -> "follow the task's actionStatus";
+      case ALREADY_STARTED -> "there is nothing to send again; look at the task";
+      case NOT_STARTED ->
+          maySendAgain()
+              ? "send the call again in %.0f s".formatted(Math.ceil(retryAfterMs / 1000.0))
+              : "mend the cause; the same call fails again";
+      case UNKNOWN -> "do not send the call again before you have looked at the task's actionStatus";
+    };
+  }
+
+  int exitCode() {
+    return outcome.exitCode;
+  }
+
+  String toJson() {
+    return GSON.toJson(this);
+  }
+
+  private static Outcome outcome(ErrorInfo info) {
+    String told = info == null ? "" : info.getMetadataOrDefault("actionOutcome", "");
+    return switch (told) {
+      case "NOT_STARTED" -> Outcome.NOT_STARTED;
+      case "ALREADY_STARTED" -> Outcome.ALREADY_STARTED;
+      default -> Outcome.UNKNOWN;
+    };
+  }
+
+  private static String trailer(StatusRuntimeException error, String name) {
+    Metadata trailers = error.getTrailers();
+    return trailers == null ? null : trailers.get(Metadata.Key.of(name, Metadata.ASCII_STRING_MARSHALLER));
+  }
+
+  private static Long pushback(String trailer) {
+    try {
+      return trailer == null ? null : Long.valueOf(trailer);
+    } catch (NumberFormatException malformed) {
+      return null;
+    }
+  }
+
+  /** Rounded up: a call that comes too early is refused again. */
+  private static long millis(Duration duration) {
+    return java.time.Duration.ofSeconds(duration.getSeconds(), duration.getNanos()).plusNanos(999_999).toMillis();
+  }
+
+  /** An enum's value without the prefix, null where it is unspecified. */
+  private static String shortName(Enum<?> value, String prefix) {
+    String name = value.name().replaceFirst(prefix, "");
+    return name.equals("UNSPECIFIED") ? null : name;
+  }
+
+  private static String text(String value) {
+    return value == null || value.isEmpty() ? null : value;
+  }
+
+  private static Integer number(int value) {
+    return value == 0 ? null : value;
+  }
+
+  private static <T> List<T> list(Stream<T> values) {
+    List<T> list = values.toList();
+    return list.isEmpty() ? null : list;
+  }
+}

@@ -1,0 +1,172 @@
+package dev.incidentgate.client;
+
+import static java.util.concurrent.TimeUnit.NANOSECONDS;
+import static java.util.concurrent.TimeUnit.SECONDS;
+
+import com.google.gson.JsonParseException;
+import io.grpc.Channel;
+import io.grpc.ClientInterceptor;
+import io.grpc.Deadline;
+import io.grpc.Grpc;
+import io.grpc.InsecureChannelCredentials;
+import io.grpc.ManagedChannel;
+import io.grpc.ManagedChannelBuilder;
+import io.grpc.Metadata;
+import io.grpc.TlsChannelCredentials;
+import io.opentelemetry.api.trace.Span;
+import io.opentelemetry.context.Scope;
+import io.opentelemetry.instrumentation.grpc.v1_6.GrpcTelemetry;
+import io.opentelemetry.sdk.OpenTelemetrySdk;
+import io.opentelemetry.sdk.autoconfigure.spi.ConfigurationException;
+import java.io.IOException;
+import java.net.URI;
+import java.net.URISyntaxException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Map;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** Where the gateway is, and how it is called. */
+final class Gateway {
+  @Spec(Spec.Target.MIXEE)
+  private CommandSpec command;
+
+  @Option(
+      names = "--endpoint",
+      defaultValue = "127.0.0.1:50051",
+      paramLabel = "HOST:PORT",
+      description = "The gateway (default: ${DEFAULT-VALUE}).")
+  private String endpoint;
+
+  @Option(
+      names = "--timeout",
+      defaultValue = "10",
+      paramLabel = "SECONDS",
+      converter = Seconds.class,
+      description = "The deadline of everything that the command does, waits included (default: ${DEFAULT-VALUE}).")
+  private Duration timeout;
+
+  @Option(
+      names = "--ca-file",
+      paramLabel = "FILE",
+      description = "The authorities to trust, in PEM; without it there is no TLS.")
+  private Path caFile;
+
+  @Option(
+      names = "--service-config",
+      defaultValue = "../service_config.json",
+      paramLabel = "FILE",
+      description = "The gRPC service config (default: ${DEFAULT-VALUE}).")
+  private Path serviceConfig;
+
+  interface Work {
+    int run(Channel channel, Deadline deadline) throws InterruptedException;
+  }
+
+  /** Does the work under one deadline and one span. */
+  int call(String name, Work work) {
+    Deadline deadline = Deadline.after(timeout.toNanos(), NANOSECONDS);
+    OpenTelemetrySdk telemetry = tracing();
+    ManagedChannel channel = connect(GrpcTelemetry.create(telemetry).createClientInterceptor());
+    Span span = telemetry.getTracer("incidentgate-client").spanBuilder(name).startSpan();
+    try (Scope ignored = span.makeCurrent()) {
+      return work.run(channel, deadline);
+    } catch (InterruptedException error) {
+      throw new IllegalStateException(error);
+    } finally {
+      span.end();
+      channel.shutdownNow();
+      telemetry.shutdown().join(2, SECONDS);
+    }
+  }
+
+  /** The metadata that shows the token, if there is a file with one. */
+  Metadata authorization(Path tokenFile) {
+    var metadata = new Metadata();
+    if (tokenFile != null) {
+      String token = read("--token-file", tokenFile).strip();
+      if (!token.matches("[!-~]+")) {
+        throw refused("--token-file " + tokenFile + ": expected one token, in ASCII without spaces");
+      }
+      metadata.put(Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER), "Bearer " + token);
+    }
+    return metadata;
+  }
+
+  /** A mistake in the command line or in a file that it names. */
+  ParameterException refused(String what) {
+    return new ParameterException(command.commandLine(), what);
+  }
+
+  private OpenTelemetrySdk tracing() {
+    try {
+      return Tracing.start();
+    } catch (ConfigurationException error) {
+      throw refused("an OTEL_ variable: " + error.getMessage());
+    }
+  }
+
+  private ManagedChannel connect(ClientInterceptor tracing) {
+    Map<String, ?> config;
+    try {
+      config = ServiceConfig.parse(read("--service-config", serviceConfig));
+    } catch (JsonParseException error) {
+      throw refused("--service-config " + serviceConfig + ": expected a JSON object: " + firstLine(error));
+    }
+    ManagedChannelBuilder<?> builder =
+        builder()
+            .defaultServiceConfig(config)
+            // No one else's, by DNS: it could have the call sent again.
+            .disableServiceConfigLookUp()
+            .intercept(tracing);
+    try {
+      return builder.build();
+    } catch (IllegalStateException error) {
+      throw refused("--service-config " + serviceConfig + ": " + firstLine(error));
+    }
+  }
+
+  private ManagedChannelBuilder<?> builder() {
+    URI address = address();
+    if (caFile == null) {
+      return Grpc.newChannelBuilderForAddress(
+          address.getHost(), address.getPort(), InsecureChannelCredentials.create());
+    }
+    try {
+      var credentials = TlsChannelCredentials.newBuilder().trustManager(caFile.toFile()).build();
+      return Grpc.newChannelBuilderForAddress(address.getHost(), address.getPort(), credentials);
+    } catch (IOException | RuntimeException error) { // gRPC has no type for certificates that it cannot read.
+      throw refused("--ca-file " + caFile + ": expected certificates in PEM: " + firstLine(error));
+    }
+  }
+
+  private URI address() {
+    try {
+      URI address = new URI("//" + endpoint).parseServerAuthority();
+      int port = address.getPort();
+      if (address.getAuthority().equals(endpoint) && address.getUserInfo() == null && port > 0 && port < 1 << 16) {
+        return address;
+      }
+    } catch (URISyntaxException error) {
+      // The same is wrong.
+    }
+    throw refused("--endpoint " + endpoint + ": expected HOST:PORT, such as 127.0.0.1:50051");
+  }
+
+  /** gRPC and Gson add stack traces and links. */
+  private static String firstLine(Exception error) {
+    return String.valueOf(error.getMessage()).lines().findFirst().orElse("");
+  }
+
+  private String read(String option, Path file) {
+    try {
+      return Files.readString(file);
+    } catch (IOException error) {
+      throw refused(option + " " + file + ": cannot be read: " + error);
+    }
+  }
+}

@@ -1,0 +1,69 @@
+/** What the channel to the gateway is made of, read and checked before anything is sent. */
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { type ChannelCredentials, type ChannelOptions, credentials, experimental, Metadata } from "@grpc/grpc-js";
+import type { Connection } from "./command-line.js";
+import { ConfigurationError } from "./configuration-error.js";
+
+/** Makes a client by its generated constructor. */
+export function connect<Client>(
+  constructor: new (address: string, credentials: ChannelCredentials, options: ChannelOptions) => Client,
+  { endpoint, caFile, serviceConfig }: Connection,
+): Client {
+  const trust = caFile === undefined ? credentials.createInsecure() : credentials.createSsl(authorities(caFile));
+  return checked("--service-config", serviceConfig, "a gRPC service config", (content) => {
+    const text = content.toString();
+    checkServiceConfig(JSON.parse(text));
+    return new constructor(endpoint, trust, {
+      "grpc.service_config": text,
+      // No one else's, by DNS: it could have the call sent again.
+      "grpc.service_config_disable_resolution": 1,
+    });
+  });
+}
+
+/** What the constructor of a client does not check: grpc-js would ignore it in silence, or fail in the call. */
+function checkServiceConfig(config: unknown): void {
+  if (typeof config !== "object" || config === null || Array.isArray(config)) {
+    throw new Error("not an object");
+  }
+  const { methodConfig = [], loadBalancingConfig } = config as Record<string, unknown>;
+  if (!Array.isArray(methodConfig)) {
+    throw new Error("methodConfig: not an array");
+  }
+  if (Array.isArray(loadBalancingConfig) && !experimental.selectLbConfigFromList(loadBalancingConfig)) {
+    throw new Error("loadBalancingConfig: no policy that grpc-js knows");
+  }
+}
+
+function authorities(caFile: string): Buffer {
+  return checked("--ca-file", caFile, "certificates in PEM", (content) => {
+    // grpc-js would take any file, and then fail to connect.
+    new X509Certificate(content);
+    return content;
+  });
+}
+
+/** The metadata that carries the token, if there is one. */
+export function bearer(tokenFile: string | undefined): Metadata {
+  const metadata = new Metadata();
+  if (tokenFile !== undefined) {
+    checked("--token-file", tokenFile, "one token of ASCII characters without spaces", (content) => {
+      const token = content.toString().trim();
+      if (!/^[!-~]+$/.test(token)) {
+        throw new Error("it holds something else");
+      }
+      metadata.set("authorization", `Bearer ${token}`);
+    });
+  }
+  return metadata;
+}
+
+/** Uses a file; what is wrong with it becomes a mistake of the flag that named it. */
+function checked<T>(flag: string, path: string, expected: string, use: (content: Buffer) => T): T {
+  try {
+    return use(readFileSync(path));
+  } catch (error) {
+    throw new ConfigurationError(`${flag} ${path}: expected ${expected}: ${(error as Error).message}`);
+  }
+}

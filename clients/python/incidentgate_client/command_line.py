@@ -1,0 +1,56 @@
+"""What was asked for on the command line; a mistake in it ends the program."""
+
+import argparse
+import contextlib
+import re
+
+USAGE = 64
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(USAGE, f"{self.prog}: {message}\n{self.format_usage()}")
+
+
+def parse():
+    parser = Parser(prog="incidentgate-client", allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True)
+    execute = commands.add_parser("execute", allow_abbrev=False, help="start the response action of a task")
+    execute.add_argument("id", metavar="ID", type=utf8, help="the id of the incident task")
+    execute.add_argument("--calls", metavar="N", type=count, default=3, help="calls at most (3)")
+    execute.add_argument("--client-request-id", metavar="GUID", type=utf8, default="", help="marks the call in logs")
+    execute.add_argument("--token-file", metavar="FILE", help="a bearer token for the gateway")
+    health = commands.add_parser("health", allow_abbrev=False, help="ask whether the gateway can serve")
+    for command in (execute, health):
+        command.add_argument("--endpoint", metavar="HOST:PORT", type=endpoint, default="127.0.0.1:50051")
+        command.add_argument("--timeout", metavar="SECONDS", type=seconds, default=10.0, help="for everything (10)")
+        command.add_argument("--ca-file", metavar="FILE", help="PEM; the gateway is called by TLS and must be of these")
+        command.add_argument("--service-config", metavar="FILE", default="../service_config.json")
+    return parser.parse_args()
+
+
+def utf8(value):
+    with contextlib.suppress(UnicodeEncodeError):
+        value.encode()
+        return value
+    raise argparse.ArgumentTypeError("expected text in UTF-8")
+
+
+def count(value):
+    with contextlib.suppress(ValueError):
+        if int(value) >= 1:
+            return int(value)
+    raise argparse.ArgumentTypeError(f"expected a whole number from 1, not {value!r}")
+
+
+def seconds(value):
+    with contextlib.suppress(ValueError):
+        if 0 < float(value) <= 3600:
+            return float(value)
+    raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, up to 3600, not {value!r}")
+
+
+def endpoint(value):
+    if re.fullmatch(r"[^\s/]+:[0-9]{1,5}", value):
+        return value
+    raise argparse.ArgumentTypeError(f"expected HOST:PORT, not {value!r}")

@@ -1,0 +1,8 @@
+"""How the built clients of `clients/` are started, from the repository's root."""
+
+CLIENTS = {
+    "python": ["target/clients/python/bin/incidentgate-client"],
+    "go": ["target/clients/go/incidentgate-client"],
+    "java": ["java", "-jar", "clients/java/target/incidentgate-client.jar"],
+    "node": ["node", "clients/node/dist/main.js"],
+}
