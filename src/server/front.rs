@@ -281,14 +281,16 @@ impl Front {
     }
 }
 
-/// `application/grpc`, alone or with a suffix or parameters; `application/grpc-web`
-/// is another protocol. gRPC over HTTP/2 asks for 415 otherwise.
+/// `application/grpc` or `application/grpc+proto`, with or without parameters. Whatever
+/// else there is behind the plus, its messages are not Protocol Buffers; and
+/// `application/grpc-web` is another protocol. gRPC over HTTP/2 asks for 415 then.
 fn is_grpc<B>(request: &Request<B>) -> bool {
     request
         .headers()
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+        .map(|rest| rest.strip_prefix(b"+proto").unwrap_or(rest))
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b';')))
 }
 
 /// An error without the details that every error of the service has: an unreadable

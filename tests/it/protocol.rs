@@ -19,6 +19,9 @@ async fn what_is_not_grpc_is_refused_by_http_status() {
         "application/grpc-web",
         "application/grpc-web+proto",
         "application/grpcx",
+        "application/grpc+json",
+        "application/grpc+protobuf",
+        "application/grpc+",
         "text/plain",
         "",
     ] {
@@ -53,11 +56,12 @@ async fn the_content_types_of_grpc_are_taken() {
         "application/grpc",
         "application/grpc+proto",
         "application/grpc;charset=utf-8",
+        "application/grpc+proto;charset=utf-8",
     ] {
         let call = RawCall::execute(&gateway, "999", &[("content-type", content_type)]).await;
         assert_eq!(call.error().code, Code::NotFound, "{content_type}");
     }
-    assert_eq!(gateway.sandbox.posts("999"), 3);
+    assert_eq!(gateway.sandbox.posts("999"), 4);
     gateway.stop().await;
 }
 
