@@ -106,6 +106,14 @@ impl App {
         })
     }
 
+    /// Puts further services behind everything that stands before the gateway's own; they
+    /// are traced as `_OTHER`, and ask for no permission.
+    #[must_use]
+    pub fn with_services(mut self, add: impl FnOnce(Routes) -> Routes) -> Self {
+        self.front = self.front.with_services(add);
+        self
+    }
+
     /// Whether the listener speaks TLS, and nothing else.
     pub fn speaks_tls(&self) -> bool {
         self.watched.tls().is_some()

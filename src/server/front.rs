@@ -80,6 +80,13 @@ impl Front {
         }
     }
 
+    /// Further services, behind the same limits.
+    #[must_use]
+    pub fn with_services(mut self, add: impl FnOnce(Routes) -> Routes) -> Self {
+        self.routes = add(self.routes).prepare();
+        self
+    }
+
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
     }
