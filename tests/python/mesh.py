@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Callable, NamedTuple
 
 import grpc
-from client import Refused, stubs
+from api import Refused, stubs
 from grpc_status import rpc_status
 from processes import PATIENCE, Envoy, Gateway, Sandbox, pipe, socket_address, until
 

@@ -32,12 +32,15 @@ def http(method, url, body=None):
         return answer.read().decode()
 
 
+def inherited():
+    """The environment, without the developer's own settings: they have no say."""
+    return {key: value for key, value in os.environ.items() if not re.match("(INCIDENTGATE|OTEL)_", key)}
+
+
 class Process:
     """A program that runs until the end of `running` at the latest, and whose last words are shown if that fails."""
 
     def __init__(self, running, log, *command, **environment):
-        # The developer's own settings have no say.
-        inherited = {key: value for key, value in os.environ.items() if not re.match("(INCIDENTGATE|OTEL)_", key)}
         self.log = log
         with log.open("wb") as output:
             self.child = subprocess.Popen(
@@ -45,7 +48,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**inherited, **environment},
+                env={**inherited(), **environment},
             )
         running.push(self.end)
 
@@ -86,9 +89,13 @@ class Sandbox(Process):
     def release(self, task):
         http("POST", f"{self.control}/tasks/{task}/release")
 
+    def journal(self):
+        """The requests that were received."""
+        return json.loads(http("GET", f"{self.control}/journal"))
+
     def all_posts(self):
         """The POSTs that were received."""
-        return [entry for entry in json.loads(http("GET", f"{self.control}/journal")) if entry["method"] == "POST"]
+        return [entry for entry in self.journal() if entry["method"] == "POST"]
 
     def posts(self, task):
         """The POSTs that were received for the task."""
@@ -116,12 +123,12 @@ class Gateway(Process):
 
 
 class Envoy(Process):
-    """Envoy by a template beside this file, in front of `clusters`: the addresses in each."""
+    """Envoy by a template beside this file, in front of `clusters`, the addresses in each, and `more`, whole ones."""
 
-    def __init__(self, running, folder, template, clusters, **filled):
+    def __init__(self, running, folder, template, clusters, more=(), **filled):
         admin, config = folder / "admin", folder / template
         text = string.Template(pathlib.Path(__file__).with_name(template).read_text())
-        all_clusters = json.dumps([cluster(name, addresses) for name, addresses in clusters.items()])
+        all_clusters = json.dumps([*(cluster(name, addresses) for name, addresses in clusters.items()), *more])
         config.write_text(text.substitute(filled, clusters=all_clusters))
         # It writes what a call has come to with a delay, 10 s unless told otherwise.
         options = ["--file-flush-interval-msec", "50", "--admin-address-path", admin]
@@ -129,6 +136,8 @@ class Envoy(Process):
         binary = importlib.resources.files("envoy") / "_bin" / "envoy"
         super().__init__(running, folder / "envoy.log", binary, "-c", config, *options)
         self.says("starting main dispatch loop")
+        # After the first health checks, where there are any.
+        self.says("starting workers")
         self.admin = f"http://{admin.read_text()}"
         assert http("GET", f"{self.admin}/ready") == "LIVE\n"
         listeners = json.loads(http("GET", f"{self.admin}/listeners?format=json"))["listener_statuses"]
@@ -163,8 +172,8 @@ class Envoy(Process):
         return busy["address"]["socket_address"]["port_value"]
 
 
-def socket_address(port):
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+def socket_address(port, address="127.0.0.1"):
+    return {"socket_address": {"address": address, "port_value": port}}
 
 
 def pipe(path):

@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import grpc
+from api import Refused, stubs
 from certificates import Authority, Certificate, digest
-from client import Refused, stubs
 from processes import PATIENCE, Envoy, Gateway, Sandbox, pipe, until
 
 HEADER = "x-forwarded-client-cert"
