@@ -177,30 +177,53 @@ fn the_example_configuration_has_no_mistake() {
     }
 }
 
+/// What a user reads.
+const PAGES: [&str; 9] = [
+    "README.md",
+    "clients/go/README.md",
+    "clients/java/README.md",
+    "clients/node/README.md",
+    "clients/python/README.md",
+    "conformance/README.md",
+    "deploy/README.md",
+    "docs/api.md",
+    "fuzz/README.md",
+];
+
 #[test]
 fn every_link_inside_the_project_leads_somewhere() {
-    let readme = read("README.md");
-    let targets = readme
-        .split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split(')').next());
-    let headings: Vec<_> = readme
-        .lines()
-        .filter(|line| line.starts_with('#'))
-        .map(|line| {
-            line.trim_start_matches('#')
-                .trim()
-                .to_lowercase()
-                .replace(' ', "-")
-        })
-        .collect();
-    for target in targets.filter(|target| !target.starts_with("http")) {
-        let found = match target.strip_prefix('#') {
-            Some(heading) => headings.iter().any(|known| known == heading),
-            None => Path::new(env!("CARGO_MANIFEST_DIR")).join(target).exists(),
-        };
-        assert!(found, "README.md links to {target}");
+    for page in PAGES {
+        let text = read(page);
+        let targets = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.starts_with("http")) {
+            assert!(leads_somewhere(page, target), "{page} links to {target}");
+        }
     }
+}
+
+/// Whether the file is there, and has the heading if one is named.
+fn leads_somewhere(page: &str, target: &str) -> bool {
+    let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+    let folder = Path::new(page).parent().unwrap();
+    let file = if file.is_empty() {
+        Path::new(page).to_owned()
+    } else {
+        folder.join(file)
+    };
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(&file).exists()
+        && (heading.is_empty() || has_heading(&read(file.to_str().unwrap()), heading))
+}
+
+fn has_heading(text: &str, wanted: &str) -> bool {
+    text.lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| line.trim_start_matches('#').trim().to_lowercase())
+        // As GitHub makes anchors: letters, digits and hyphens stay.
+        .map(|line| line.replace(' ', "-").replace(['\'', ','], ""))
+        .any(|heading| heading == wanted)
 }
 
 #[test]

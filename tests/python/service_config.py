@@ -59,7 +59,7 @@ def rows():
     for name, broken in {
         "cut short": CONFIG[:-3],
         "a word as a number": CONFIG.replace('"maxAttempts": 3', '"maxAttempts": "many"'),
-        "a duration without unit": CONFIG.replace('"30s"', "30"),
+        "a duration without unit": CONFIG.replace('"120s"', "120"),
         "an unknown code": CONFIG.replace('"UNAVAILABLE"', '"NOT_A_CODE"'),
     }.items():
         assert broken != CONFIG

@@ -4,7 +4,7 @@ import contextlib
 import json
 import socket
 import subprocess
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 from certificates import Authority, Certificate
@@ -14,6 +14,13 @@ from turnstile import Turnstile
 
 ONE_ATTEMPT = {"INCIDENTGATE_RETRY__MAX_ATTEMPTS": "1", "INCIDENTGATE_RECONCILIATION__MODE": "off"}
 IN_A_SECOND = {"INCIDENTGATE_DEADLINE__DEFAULT": "1s", "INCIDENTGATE_DEADLINE__MAX": "1s"}
+
+
+def seen(events):
+    """Waits for each of them."""
+    for event in events:
+        if not event.wait(PATIENCE):
+            raise TimeoutError("a request at the turnstile, or its GOAWAY")
 
 
 class Stage:
@@ -35,8 +42,11 @@ class Stage:
                 return self.leaving()
             case _:
                 arguments = ["--endpoint", f"127.0.0.1:{self.gateway(name).port}"]
-                if name == "TLS":
+                if "TLS" in name:
                     arguments += ["--ca-file", self.authority.file]
+                if name == "mutual TLS":
+                    certificate, key = self.authority.issue("client", Certificate(dns=("responder.soc.svc",)))
+                    arguments += ["--certificate-file", certificate, "--key-file", key]
                 return contextlib.nullcontext(lambda _: arguments)
 
     def gateway(self, name):
@@ -79,9 +89,11 @@ class Stage:
             case "leaving":
                 return graph_url, {"INCIDENTGATE_DRAIN__DELAY": "0s"}
             case "TLS":
-                certificate, key = self.authority.issue("server", Certificate(common_name="gateway"), addresses=["127.0.0.1"])
-                files = {"INCIDENTGATE_TLS__CERTIFICATE_FILE": certificate, "INCIDENTGATE_TLS__KEY_FILE": key}
-                return graph_url, {key: str(file) for key, file in files.items()}
+                return graph_url, self.tls
+            case "mutual TLS":
+                policy = {"INCIDENTGATE_POLICY__EXECUTE_RESPONSE_ACTION": "dns:responder.soc.svc"}
+                client_ca = {"INCIDENTGATE_TLS__CLIENT_CA_FILE": str(self.authority.file)}
+                return graph_url, self.tls | client_ca | policy
             case _:
                 raise SystemExit(f"clients/expectations.json: no gateway has the name {name!r}")
 
@@ -106,17 +118,16 @@ class Stage:
         turnstiles = {client: Turnstile(self.running, gateway.port) for client in CLIENTS}
 
         def drain():
-            for turnstile in turnstiles.values():
-                turnstile.waiting.wait(PATIENCE)
+            seen(turnstile.waiting for turnstile in turnstiles.values())
             gateway.child.terminate()
+            seen(turnstile.leaving for turnstile in turnstiles.values())
             for turnstile in turnstiles.values():
-                turnstile.leaving.wait(PATIENCE)
                 turnstile.may_pass.set()
 
-        draining = threading.Thread(target=drain)
-        draining.start()
-        yield lambda client: ["--endpoint", f"127.0.0.1:{turnstiles[client].port}"]
-        draining.join()
+        with ThreadPoolExecutor(1) as pool:
+            draining = pool.submit(drain)
+            yield lambda client: ["--endpoint", f"127.0.0.1:{turnstiles[client].port}"]
+            draining.result()
         assert gateway.child.wait(PATIENCE) == 0
 
     def token(self, what):
@@ -158,3 +169,9 @@ class Stage:
     @cached_property
     def authority(self):
         return Authority(self.folder / "certificates")
+
+    @cached_property
+    def tls(self):
+        certificate, key = self.authority.issue("server", Certificate(common_name="gateway"), addresses=["127.0.0.1"])
+        files = {"INCIDENTGATE_TLS__CERTIFICATE_FILE": certificate, "INCIDENTGATE_TLS__KEY_FILE": key}
+        return {key: str(file) for key, file in files.items()}
