@@ -2,13 +2,8 @@ package main
 
 import (
 	"fmt"
-	"math"
-	"slices"
 	"strconv"
-	"strings"
-	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -73,42 +68,40 @@ func started(response *incidentgate.ExecuteResponseActionResponse) answer {
 		Attempts:        response.GetAttempts(),
 	}
 	for _, reported := range response.GetProviderWarnings() {
-		w := warning{Vendor: reported.Vendor, Provider: reported.Provider, StatusCode: reported.StatusCode}
-		if reported.Latency != nil {
-			w.LatencyMs = new(reported.Latency.AsDuration().Milliseconds())
-		}
-		a.ProviderWarnings = append(a.ProviderWarnings, w)
+		a.ProviderWarnings = append(a.ProviderWarnings, warning{
+			Vendor:     reported.Vendor,
+			Provider:   reported.Provider,
+			StatusCode: reported.StatusCode,
+			LatencyMs:  millis(reported.Latency),
+		})
 	}
 	return a
 }
 
-// refused reads an error. One without ErrorInfo is not the gateway's, so it says nothing about the action.
+// refused reads an error. One without ErrorInfo is not the gateway's, so it says nothing about the action. gRPC gives
+// details only where they were sent once, can be read, and are for this code.
 func refused(err error, trailer metadata.MD) answer {
 	st := status.Convert(err)
 	a := answer{Outcome: outcomeUnknown, Code: codeName(st.Code()), Message: st.Message()}
-	for _, detail := range st.Details() {
-		switch detail := detail.(type) {
-		case *errdetails.ErrorInfo:
-			a.Reason, a.Domain, a.Metadata = detail.Reason, detail.Domain, detail.Metadata
-			switch outcome := detail.Metadata["actionOutcome"]; outcome {
-			case outcomeNotStarted, outcomeAlreadyStarted:
-				a.Outcome = outcome
-			}
-		case *errdetails.RequestInfo:
-			a.RequestID = detail.RequestId
-		case *errdetails.RetryInfo:
-			// Rounded up: a call that comes too early is refused again.
-			a.RetryAfterMs = new((detail.GetRetryDelay().AsDuration() + time.Millisecond - 1).Milliseconds())
-		case *errdetails.BadRequest:
-			for _, violation := range detail.FieldViolations {
-				a.FieldViolations = append(a.FieldViolations, violation.Field)
-			}
+	if info := new(errdetails.ErrorInfo); only(st, info) {
+		a.Reason, a.Domain, a.Metadata = info.Reason, info.Domain, info.Metadata
+		switch outcome := info.Metadata["actionOutcome"]; outcome {
+		case outcomeNotStarted, outcomeAlreadyStarted:
+			a.Outcome = outcome
 		}
 	}
-	for _, packed := range st.Proto().GetDetails() {
-		a.Details = append(a.Details, string(packed.MessageName().Name()))
+	if request := new(errdetails.RequestInfo); only(st, request) {
+		a.RequestID = request.RequestId
 	}
-	slices.Sort(a.Details)
+	if retry := new(errdetails.RetryInfo); only(st, retry) {
+		a.RetryAfterMs = millis(retry.RetryDelay)
+	}
+	if bad := new(errdetails.BadRequest); only(st, bad) {
+		for _, violation := range bad.FieldViolations {
+			a.FieldViolations = append(a.FieldViolations, violation.Field)
+		}
+	}
+	a.Details = detailNames(st)
 	if pushback, err := strconv.ParseInt(last(trailer.Get("grpc-retry-pushback-ms")), 10, 64); err == nil {
 		a.PushbackMs = &pushback
 	}
@@ -116,12 +109,9 @@ func refused(err error, trailer metadata.MD) answer {
 	return a
 }
 
-// retryDelay says whether the same call may be sent again, and when.
-func (a answer) retryDelay() (delay time.Duration, again bool) {
-	if a.Outcome != outcomeNotStarted || a.RetryAfterMs == nil {
-		return 0, false
-	}
-	return time.Duration(*a.RetryAfterMs) * time.Millisecond, true
+// maySendAgain tells whether the gateway says that the same call may be sent again, after RetryAfterMs.
+func (a answer) maySendAgain() bool {
+	return a.Outcome == outcomeNotStarted && a.RetryAfterMs != nil
 }
 
 // next is what to do now, and the exit code.
@@ -130,30 +120,13 @@ func (a answer) next() (advice string, exit int) {
 	case outcomeStarted:
 		return "follow the task's actionStatus", 0
 	case outcomeAlreadyStarted:
-		return "there is nothing to send again; look at the task", 3
+		return "there is nothing to send again; look at the task's actionStatus", 3
 	case outcomeNotStarted:
-		if delay, again := a.retryDelay(); again {
-			return fmt.Sprintf("send the call again in %.0f s", math.Ceil(delay.Seconds())), 1
+		if a.maySendAgain() {
+			return fmt.Sprintf("send the same call again in %d s", (*a.RetryAfterMs+999)/1000), 1
 		}
 		return "mend the cause; the same call fails again", 1
 	default:
-		return "do not send the call again before you have looked at the task's actionStatus", 4
+		return "do not send the call again before you have looked at the task's actionStatus", exitUnknown
 	}
-}
-
-func codeName(of codes.Code) string { return code.Code(of).String() }
-
-// shortName is an enum's value without the prefix, empty where it is unspecified.
-func shortName(value fmt.Stringer, prefix string) string {
-	if name := strings.TrimPrefix(value.String(), prefix); name != "UNSPECIFIED" {
-		return name
-	}
-	return ""
-}
-
-func last(values []string) string {
-	if len(values) == 0 {
-		return ""
-	}
-	return values[len(values)-1]
 }

@@ -10,8 +10,11 @@ import (
 	incidentgate "example.com/incidentgate-client/gen/incidentgate/v1"
 )
 
+// enough is the time that a call must have left to be sent again: a certain "no" must not become an "unknown".
+const enough = time.Second
+
 // execute sends the call, and sends it again only where the gateway says that nothing was started and when to try
-// again, and where that is before the deadline.
+// again, and where that is well before the deadline.
 func execute(
 	ctx context.Context,
 	client incidentgate.IncidentTaskServiceClient,
@@ -24,10 +27,9 @@ func execute(
 		response, err := client.ExecuteResponseAction(ctx, request, grpc.Trailer(&trailer))
 		answer := read(response, err, trailer)
 		answer.Calls = call
-		delay, again := answer.retryDelay()
-		if !again || call == calls || !time.Now().Add(delay).Before(deadline) {
+		if !answer.maySendAgain() || call == calls || *answer.RetryAfterMs > (time.Until(deadline)-enough).Milliseconds() {
 			return answer
 		}
-		time.Sleep(delay)
+		time.Sleep(time.Duration(*answer.RetryAfterMs) * time.Millisecond)
 	}
 }

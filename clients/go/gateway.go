@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"regexp"
@@ -11,27 +11,30 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"go.opentelemetry.io/otel"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 )
 
 // gateway is where the gateway is, and how it is called.
 type gateway struct {
-	endpoint, caFile, serviceConfig string
-	timeout                         seconds
+	endpoint, serviceConfig          string
+	caFile, certificateFile, keyFile string
+	timeout                          seconds
 }
 
-func (g *gateway) addFlags(flags *pflag.FlagSet) {
+func (g *gateway) addFlags(command *cobra.Command) {
+	flags := command.Flags()
 	g.timeout = seconds(10 * time.Second)
 	flags.StringVar(&g.endpoint, "endpoint", "127.0.0.1:50051", "`HOST:PORT` of the gateway")
 	flags.Var(&g.timeout, "timeout", "the deadline of everything that the command does, waits included")
 	flags.StringVar(&g.caFile, "ca-file", "", "PEM `file` of the authorities to trust; without it there is no TLS")
+	flags.StringVar(&g.certificateFile, "certificate-file", "", "PEM `file` of the client certificate that is shown")
+	flags.StringVar(&g.keyFile, "key-file", "", "PEM `file` of its key")
 	flags.StringVar(&g.serviceConfig, "service-config", "../service_config.json", "`file` with the gRPC service config")
+	command.MarkFlagsRequiredTogether("certificate-file", "key-file")
 }
 
 // call does the work under one deadline and one span. An error says that nothing was sent.
@@ -43,11 +46,7 @@ func (g *gateway) call(name string, work func(context.Context, *grpc.ClientConn)
 		return err
 	}
 	defer connection.Close()
-	flush, err := startTracing(ctx)
-	if err != nil {
-		return err
-	}
-	defer flush()
+	defer startTracing(ctx)()
 	ctx, span := otel.Tracer("incidentgate-client").Start(ctx, name)
 	defer span.End()
 	work(ctx, connection)
@@ -55,22 +54,19 @@ func (g *gateway) call(name string, work func(context.Context, *grpc.ClientConn)
 }
 
 func (g *gateway) connect() (*grpc.ClientConn, error) {
-	address, err := url.Parse("//" + g.endpoint)
-	if err != nil || address.Host != g.endpoint || address.Hostname() == "" || !isPort(address.Port()) {
+	if !isAddress(g.endpoint) {
 		return nil, fmt.Errorf("--endpoint %q: expected HOST:PORT, such as 127.0.0.1:50051", g.endpoint)
 	}
-	transport := insecure.NewCredentials()
-	if g.caFile != "" {
-		if transport, err = credentials.NewClientTLSFromFile(g.caFile, ""); err != nil {
-			return nil, fmt.Errorf("--ca-file %s: expected a file with certificates in PEM: %w", g.caFile, err)
-		}
+	transport, err := g.transport()
+	if err != nil {
+		return nil, err
 	}
 	serviceConfig, err := os.ReadFile(g.serviceConfig)
 	if err != nil {
 		return nil, fmt.Errorf("--service-config: %w", err)
 	}
 	connection, err := grpc.NewClient(
-		g.endpoint,
+		"dns:///"+g.endpoint, // So that a host with the name `unix` is one.
 		grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultServiceConfig(string(serviceConfig)),
 		// No one else's, by DNS: it could have the call sent again.
@@ -83,9 +79,19 @@ func (g *gateway) connect() (*grpc.ClientConn, error) {
 	return connection, nil
 }
 
-func isPort(text string) bool {
-	port, err := strconv.ParseUint(text, 10, 16)
-	return err == nil && port > 0
+// isAddress tells whether it is one host and a port.
+func isAddress(endpoint string) bool {
+	host, number, err := net.SplitHostPort(endpoint)
+	if err != nil || host == "" {
+		return false
+	}
+	port, err := strconv.ParseUint(number, 10, 16)
+	if err != nil || port == 0 {
+		return false
+	}
+	// What stands for a host, be it an IPv6 address in brackets, and nothing else.
+	address, err := url.Parse("//" + endpoint)
+	return err == nil && address.Host == endpoint
 }
 
 // authorization is the metadata that shows the token, if there is a file with one.
@@ -103,21 +109,3 @@ func authorization(tokenFile string) (metadata.MD, error) {
 	}
 	return metadata.Pairs("authorization", "Bearer "+token), nil
 }
-
-// seconds is a flag's duration as a number.
-type seconds time.Duration
-
-func (s *seconds) Set(text string) error {
-	number, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(number > 0 && number <= 86400) {
-		return errors.New("expected seconds, above 0 and at most 86400, such as 2.5")
-	}
-	*s = seconds(number * float64(time.Second))
-	return nil
-}
-
-func (s *seconds) String() string {
-	return strconv.FormatFloat(time.Duration(*s).Seconds(), 'g', -1, 64)
-}
-
-func (s *seconds) Type() string { return "seconds" }

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -23,11 +26,22 @@ import (
 // exitUsage is EX_USAGE of sysexits.h: the command line or a file is wrong, and nothing was sent.
 const exitUsage = 64
 
+// exitUnknown is also for what is not foreseen: it may happen after the call was sent.
+const exitUnknown = 4
+
 func main() {
+	// Whoever reads may have left: the exit code still tells.
+	signal.Ignore(syscall.SIGPIPE)
+	defer func() {
+		if unforeseen := recover(); unforeseen != nil {
+			fmt.Fprintf(os.Stderr, "incidentgate-client: %v\n%s", unforeseen, debug.Stack())
+			os.Exit(exitUnknown)
+		}
+	}()
 	exit := 0
 	root := &cobra.Command{
 		Use:               "incidentgate-client",
-		Short:             "Starts response actions through the gateway.",
+		Short:             "Starts response actions through the gateway; `execute --help` lists the flags.",
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
@@ -45,15 +59,15 @@ func main() {
 
 func executeCommand(exit *int) *cobra.Command {
 	var gateway gateway
-	var calls int
+	calls := count(3)
 	var clientRequestID, tokenFile string
 	command := &cobra.Command{
 		Use:   "execute ID",
 		Short: "Start the action of the task with this id.",
 		Args:  oneID,
 		RunE: func(_ *cobra.Command, arguments []string) error {
-			if calls < 1 {
-				return fmt.Errorf("--calls %d: expected a number of at least 1", calls)
+			if !utf8.ValidString(clientRequestID) {
+				return errors.New("--client-request-id: expected UTF-8")
 			}
 			request := &incidentgate.ExecuteResponseActionRequest{
 				IncidentTaskId:  arguments[0],
@@ -63,14 +77,24 @@ func executeCommand(exit *int) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return gateway.call("execute", func(ctx context.Context, connection *grpc.ClientConn) {
+			var answer answer
+			err = gateway.call("execute", func(ctx context.Context, connection *grpc.ClientConn) {
 				client := incidentgate.NewIncidentTaskServiceClient(connection)
-				*exit = report(execute(metadata.NewOutgoingContext(ctx, header), client, request, calls))
+				answer = execute(metadata.NewOutgoingContext(ctx, header), client, request, int(calls))
+				printJSON(answer)
 			})
+			if err != nil {
+				return err
+			}
+			// After all that tracing may have to say.
+			advice, code := answer.next()
+			fmt.Fprintf(os.Stderr, "%s: %s\n", answer.Outcome, advice)
+			*exit = code
+			return nil
 		},
 	}
-	gateway.addFlags(command.Flags())
-	command.Flags().IntVar(&calls, "calls", 3, "at most so many calls, where the gateway says that one may be sent again")
+	gateway.addFlags(command)
+	command.Flags().Var(&calls, "calls", "at most so many calls, where the gateway says that one may be sent again")
 	command.Flags().StringVar(&clientRequestID, "client-request-id", "", "`GUID` that marks the call in Microsoft's logs")
 	command.Flags().StringVar(&tokenFile, "token-file", "", "`file` with the token that is sent")
 	return command
@@ -108,16 +132,12 @@ func healthCommand(exit *int) *cobra.Command {
 			})
 		},
 	}
-	gateway.addFlags(command.Flags())
+	gateway.addFlags(command)
 	return command
 }
 
-// report prints the answer for programs and for people, and returns the exit code.
-func report(answer answer) int {
+func printJSON(answer answer) {
 	output := json.NewEncoder(os.Stdout)
 	output.SetEscapeHTML(false)
 	output.Encode(answer) // Where nobody reads it, the exit code still tells.
-	next, exit := answer.next()
-	fmt.Fprintf(os.Stderr, "%s: %s\n", answer.Outcome, next)
-	return exit
 }

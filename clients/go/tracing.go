@@ -14,9 +14,9 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace"
 )
 
-// startTracing has each call carry its trace context. Spans leave only where OTEL_EXPORTER_OTLP_ENDPOINT says to;
-// `flush` waits for them, but not for long.
-func startTracing(ctx context.Context) (flush func(), err error) {
+// startTracing has each call carry its trace context. Spans leave only if OTEL_EXPORTER_OTLP_ENDPOINT is set; `flush`
+// waits for them, but not for long. A wrong variable is reported, and stops no call.
+func startTracing(ctx context.Context) (flush func()) {
 	description, err := resource.New(
 		ctx,
 		resource.WithTelemetrySDK(),
@@ -24,15 +24,15 @@ func startTracing(ctx context.Context) (flush func(), err error) {
 		resource.WithFromEnv(),
 	)
 	if err != nil {
-		return nil, err
+		otel.Handle(err)
 	}
 	options := []trace.TracerProviderOption{trace.WithResource(description)}
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" {
-		exporter, err := otlptracehttp.New(ctx)
-		if err != nil {
-			return nil, err
+		if exporter, err := otlptracehttp.New(ctx); err != nil {
+			otel.Handle(err)
+		} else {
+			options = append(options, trace.WithBatcher(exporter))
 		}
-		options = append(options, trace.WithBatcher(exporter))
 	}
 	provider := trace.NewTracerProvider(options...)
 	otel.SetTracerProvider(provider)
@@ -43,5 +43,5 @@ func startTracing(ctx context.Context) (flush func(), err error) {
 		if err := provider.Shutdown(ctx); err != nil {
 			otel.Handle(fmt.Errorf("not all spans were exported: %w", err))
 		}
-	}, nil
+	}
 }

@@ -3,7 +3,7 @@
     python tests/python/readme.py [--write]
 
 The gateway must be `serve --sandbox` on its default port, fresh, with its sandbox on port 8080; `incidentgate` and
-`grpcurl` must be on the PATH. Ids, times and what cargo says about building may differ from the text.
+the tools must be on the PATH. Ids, times and what cargo says about building may differ from the text.
 With --write the file gets the output that was seen.
 """
 
@@ -13,8 +13,11 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 
 README = pathlib.Path(__file__).parents[2] / "README.md"
+# Other projects' programs, whose commands are counted.
+TOOLS = ["grpcurl", "grpc-health-probe", "ghz", "curl"]
 BLOCK = re.compile(r"^```(console(?: ci)?|toml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -58,13 +61,14 @@ def play(block, folder):
 
 def main():
     text = README.read_text()
-    written, wrong, count = text, 0, 0
+    written, wrong, count, tools = text, 0, 0, Counter()
     with tempfile.TemporaryDirectory() as folder:
         for kind, block in BLOCK.findall(text):
             if kind == "toml":
                 (pathlib.Path(folder) / "incidentgate.toml").write_text(block)
                 continue
             count += 1
+            tools.update(word for word in re.findall(r"^\$ (\S+)", block, re.MULTILINE) if word in TOOLS)
             seen = play(block, folder)
             if normal(seen) == normal(block):
                 continue
@@ -73,6 +77,8 @@ def main():
             print("".join(difflib.unified_diff(block.splitlines(True), seen.splitlines(True), "README.md", "seen")))
     if "--write" in sys.argv:
         README.write_text(written)
+    for tool in TOOLS:
+        print(f"README.md, {tool}: {tools[tool]} commands run")
     print(f"README.md: {count} blocks run, {wrong} differ")
     return 1 if wrong else 0
 

@@ -45,7 +45,7 @@ class Stage:
                 if "TLS" in name:
                     arguments += ["--ca-file", self.authority.file]
                 if name == "mutual TLS":
-                    certificate, key = self.authority.issue("client", Certificate(dns=("responder.soc.svc",)))
+                    certificate, key = self.authority.issue("client", Certificate(dns=("responder.soc.svc",), common_name="responder"))
                     arguments += ["--certificate-file", certificate, "--key-file", key]
                 return contextlib.nullcontext(lambda _: arguments)
 

@@ -21,6 +21,9 @@ export interface Said extends Record<string, unknown> {
   retryAfterMs?: number;
 }
 
+/** With less time left, a call would often end before its answer: a certain "no" would become an "unknown". */
+const LEAST_MS = 1000;
+
 /** Calls until the answer is final, `calls` times at most; returns what the last answer says. */
 export async function execute(
   client: IncidentTaskServiceClient,
@@ -30,34 +33,31 @@ export async function execute(
   calls: number,
 ): Promise<Said> {
   for (let call = 1; ; call++) {
-    const [said, wait] = await executeOnce(client, request, metadata, deadline);
-    if (wait === undefined || call === calls || Date.now() + wait >= deadline) {
+    const said = await executeOnce(client, request, metadata, deadline);
+    if (call === calls || !mayBeSentAgain(said, deadline - Date.now())) {
       return { ...said, calls: call };
     }
-    await setTimeout(wait);
+    await setTimeout(said.retryAfterMs);
   }
 }
 
-/** What the answer says, and after how many milliseconds the same call may be sent again, if it may. */
+/** What the answer says. */
 function executeOnce(
   client: IncidentTaskServiceClient,
   request: ExecuteResponseActionRequest,
   metadata: Metadata,
   deadline: number,
-): Promise<[Said, number?]> {
+): Promise<Said> {
   return new Promise((resolve) =>
-    client.executeResponseAction(request, metadata, { deadline }, (error, response) => {
-      if (!error) {
-        resolve([started(response)]);
-        return;
-      }
-      const details = detailsOf(error);
-      const said = failed(error, details);
-      const delay = unpack(details, "RetryInfo", RetryInfo)?.retryDelay;
-      // RetryInfo alone does not suffice: nothing but an action that was not started may be sent again.
-      resolve(said.outcome === "NOT_STARTED" && delay ? [said, milliseconds(delay)] : [said]);
-    }),
+    client.executeResponseAction(request, metadata, { deadline }, (error, response) =>
+      resolve(error ? failed(error, detailsOf(error)) : started(response)),
+    ),
   );
+}
+
+/** RetryInfo alone does not suffice: nothing but an action that was not started may be sent again. */
+function mayBeSentAgain({ outcome, retryAfterMs }: Said, millisecondsLeft: number): boolean {
+  return outcome === "NOT_STARTED" && retryAfterMs !== undefined && retryAfterMs + LEAST_MS <= millisecondsLeft;
 }
 
 function started(response: ExecuteResponseActionResponse): Said {
@@ -68,54 +68,69 @@ function started(response: ExecuteResponseActionResponse): Said {
     actionStatus: response.actionStatus ? ActionStatus[response.actionStatus] : undefined,
     requestId: response.graphRequestId,
     clientRequestId: response.clientRequestId,
-    attempts: response.attempts,
+    attempts: response.attempts || undefined,
     providerWarnings: response.providerWarnings.map(({ vendor, provider, statusCode, latency }) =>
-      present({ vendor, provider, statusCode, latencyMs: latency && milliseconds(latency) }),
+      present({
+        vendor,
+        provider,
+        statusCode: statusCode || undefined,
+        latencyMs: latency && milliseconds(latency),
+      }),
     ),
   });
 }
 
 function failed(error: ServiceError, details: Any[]): Said {
   const info = unpack(details, "ErrorInfo", ErrorInfo);
-  const outcome = info?.metadata.actionOutcome;
+  const outcome = info?.metadata.get("actionOutcome");
   const delay = unpack(details, "RetryInfo", RetryInfo)?.retryDelay;
   const pushback = trailer(error, "grpc-retry-pushback-ms");
   return present({
     // Without the gateway's word nobody knows, whatever the code: a proxy or gRPC itself may have answered.
     outcome: outcome === "NOT_STARTED" || outcome === "ALREADY_STARTED" ? outcome : "UNKNOWN",
-    code: status[error.code] ?? "UNKNOWN",
+    code: codeName(error),
     message: error.details,
     reason: info?.reason,
     domain: info?.domain,
     metadata: info && sorted(info.metadata),
     requestId: unpack(details, "RequestInfo", RequestInfo)?.requestId,
-    retryAfterMs: delay && milliseconds(delay),
-    pushbackMs: pushback && /^-?\d+$/.test(pushback) ? Number(pushback) : undefined,
+    retryAfterMs: delay && Math.max(0, milliseconds(delay)),
+    pushbackMs: pushback && /^-?\d{1,10}$/.test(pushback) ? Number(pushback) : undefined,
     claims: trailer(error, "claims"),
     fieldViolations: unpack(details, "BadRequest", BadRequest)?.fieldViolations.map(({ field }) => field),
     details: details.flatMap(({ typeUrl }) => /\/google\.rpc\.(\w+)$/.exec(typeUrl)?.[1] ?? []).sort(),
   });
 }
 
+export function codeName({ code }: ServiceError): string {
+  return status[code] ?? "UNKNOWN";
+}
+
 function trailer(error: ServiceError, name: string): string | undefined {
   return error.metadata.get(name)[0]?.toString();
 }
 
-/** The details in `grpc-status-details-bin`; none if there are none that can be read. */
+/** The details in the one `grpc-status-details-bin`; none if it cannot be read or belongs to another status. */
 function detailsOf(error: ServiceError): Any[] {
   const [bytes] = error.metadata.get("grpc-status-details-bin");
   try {
-    return bytes instanceof Buffer ? Status.decode(bytes).details : [];
+    if (bytes instanceof Buffer) {
+      const answer = Status.decode(bytes);
+      // grpc-js makes one of several, which is longer than what can be read from it.
+      const isOne = bytes.equals(Status.encode(answer).finish());
+      return isOne && answer.code === error.code ? answer.details : [];
+    }
   } catch {
-    return [];
+    // Nothing that can be believed.
   }
+  return [];
 }
 
-/** The detail of that type, if there is one that can be read. */
+/** The one detail of that type, if it can be read. */
 function unpack<T>(details: Any[], name: string, type: { decode(bytes: Uint8Array): T }): T | undefined {
-  const packed = details.find(({ typeUrl }) => typeUrl.endsWith(`/google.rpc.${name}`));
+  const [packed, ...others] = details.filter(({ typeUrl }) => typeUrl.endsWith(`/google.rpc.${name}`));
   try {
-    return packed && type.decode(packed.value);
+    return packed && others.length === 0 ? type.decode(packed.value) : undefined;
   } catch {
     return undefined;
   }
@@ -123,11 +138,11 @@ function unpack<T>(details: Any[], name: string, type: { decode(bytes: Uint8Arra
 
 /** Rounded up: a call that comes too early is refused again. */
 function milliseconds({ seconds, nanos }: Duration): number {
-  return seconds * 1000 + Math.ceil(nanos / 1e6);
+  return Number(seconds) * 1000 + Math.ceil(nanos / 1e6);
 }
 
-function sorted(metadata: Record<string, string>): Record<string, string | undefined> {
-  return Object.fromEntries(Object.keys(metadata).sort().map((key) => [key, metadata[key]]));
+function sorted(metadata: Map<string, string>): Record<string, string | undefined> {
+  return Object.fromEntries([...metadata.keys()].sort().map((key) => [key, metadata.get(key)]));
 }
 
 /** The fields that have a value. */

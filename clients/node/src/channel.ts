@@ -8,13 +8,14 @@ import { ConfigurationError } from "./configuration-error.js";
 /** Makes a client by its generated constructor. */
 export function connect<Client>(
   constructor: new (address: string, credentials: ChannelCredentials, options: ChannelOptions) => Client,
-  { endpoint, caFile, serviceConfig }: Connection,
+  connection: Connection,
 ): Client {
-  const trust = caFile === undefined ? credentials.createInsecure() : credentials.createSsl(authorities(caFile));
+  const { endpoint, serviceConfig } = connection;
+  const transport = transportCredentials(connection);
   return checked("--service-config", serviceConfig, "a gRPC service config", (content) => {
     const text = content.toString();
     checkServiceConfig(JSON.parse(text));
-    return new constructor(endpoint, trust, {
+    return new constructor(endpoint, transport, {
       "grpc.service_config": text,
       // No one else's, by DNS: it could have the call sent again.
       "grpc.service_config_disable_resolution": 1,
@@ -36,12 +37,22 @@ function checkServiceConfig(config: unknown): void {
   }
 }
 
-function authorities(caFile: string): Buffer {
-  return checked("--ca-file", caFile, "certificates in PEM", (content) => {
+function transportCredentials({ caFile, certificateFile, keyFile }: Connection): ChannelCredentials {
+  if (caFile === undefined) {
+    return credentials.createInsecure();
+  }
+  const authorities = checked("--ca-file", caFile, "certificates in PEM", (content) => {
     // grpc-js would take any file, and then fail to connect.
     new X509Certificate(content);
     return content;
   });
+  if (certificateFile === undefined || keyFile === undefined) {
+    return credentials.createSsl(authorities);
+  }
+  const key = checked("--key-file", keyFile, "a private key in PEM", (content) => content);
+  return checked("--certificate-file", certificateFile, `a certificate in PEM for the key in ${keyFile}`, (chain) =>
+    credentials.createSsl(authorities, key, chain),
+  );
 }
 
 /** The metadata that carries the token, if there is one. */

@@ -6,7 +6,10 @@ const common = {
   endpoint: { type: "string", default: "127.0.0.1:50051" },
   timeout: { type: "string", default: "10" },
   "ca-file": { type: "string" },
+  "certificate-file": { type: "string" },
+  "key-file": { type: "string" },
   "service-config": { type: "string", default: "../service_config.json" },
+  help: { type: "boolean", default: false },
 } as const;
 
 const execute = {
@@ -16,9 +19,17 @@ const execute = {
   "token-file": { type: "string" },
 } as const;
 
-const USAGE = `usage: incidentgate-client execute ID [--endpoint HOST:PORT] [--timeout SECONDS] [--calls N]
-           [--client-request-id GUID] [--token-file FILE] [--ca-file FILE] [--service-config FILE]
-       incidentgate-client health [--endpoint HOST:PORT] [--timeout SECONDS] [--ca-file FILE] [--service-config FILE]`;
+export const USAGE = `usage: incidentgate-client execute ID [--calls N] [--client-request-id GUID] [--token-file FILE]
+           [OPTIONS]
+       incidentgate-client health [OPTIONS]
+
+OPTIONS:
+  --endpoint HOST:PORT     the gateway (${common.endpoint.default})
+  --timeout SECONDS        for everything (${common.timeout.default})
+  --ca-file FILE           PEM; the gateway is called by TLS and must be of these
+  --certificate-file FILE  PEM; the client certificate that is shown
+  --key-file FILE          PEM; its private key
+  --service-config FILE    (${common["service-config"].default})`;
 
 /** What both commands need to reach the gateway. */
 export interface Connection {
@@ -26,6 +37,8 @@ export interface Connection {
   /** Milliseconds for everything that the command does. */
   timeout: number;
   caFile: string | undefined;
+  certificateFile: string | undefined;
+  keyFile: string | undefined;
   serviceConfig: string;
 }
 
@@ -41,13 +54,16 @@ export interface Health extends Connection {
   command: "health";
 }
 
-export function parse([command, ...args]: string[]): Execute | Health {
+/** Nothing if only help was asked for. */
+export function parse([command, ...args]: string[]): Execute | Health | undefined {
   try {
     switch (command) {
+      case "--help":
+        return undefined;
       case "execute":
         return parseExecute(args);
       case "health":
-        return { command, ...connection(parseArgs({ args, options: common }).values) };
+        return parseHealth(args);
     }
   } catch (error) {
     throw new ConfigurationError(`${(error as Error).message}\n${USAGE}`);
@@ -55,17 +71,25 @@ export function parse([command, ...args]: string[]): Execute | Health {
   throw new ConfigurationError(`expected the command execute or health\n${USAGE}`);
 }
 
-function parseExecute(args: string[]): Execute {
+function parseHealth(args: string[]): Health | undefined {
+  const { values } = parseArgs({ args, options: common });
+  return values.help ? undefined : { command: "health", ...connection(values) };
+}
+
+function parseExecute(args: string[]): Execute | undefined {
   const { values, positionals } = parseArgs({ args, options: execute, allowPositionals: true });
+  if (values.help) {
+    return undefined;
+  }
   const [id, ...others] = positionals;
   if (id === undefined || others.length > 0) {
     throw new Error("execute: expected one ID");
   }
   return {
     command: "execute",
-    id,
-    calls: number(values, "calls", (calls) => Number.isSafeInteger(calls) && calls >= 1, "a whole number from 1"),
-    clientRequestId: values["client-request-id"],
+    id: utf8("ID", id),
+    calls: count(values.calls),
+    clientRequestId: utf8("--client-request-id", values["client-request-id"]),
     tokenFile: values["token-file"],
     ...connection(values),
   };
@@ -75,29 +99,46 @@ function connection(values: {
   endpoint: string;
   timeout: string;
   "ca-file"?: string | undefined;
+  "certificate-file"?: string | undefined;
+  "key-file"?: string | undefined;
   "service-config": string;
 }): Connection {
-  if (!/^[^\s/]+:[0-9]{1,5}$/.test(values.endpoint)) {
-    throw new Error(`--endpoint: expected HOST:PORT, not '${values.endpoint}'`);
+  const { endpoint, "ca-file": caFile, "certificate-file": certificateFile, "key-file": keyFile } = values;
+  const port = Number(/^(?:[^\s/:]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})$/.exec(endpoint)?.[1]);
+  if (!(port >= 1 && port <= 65535)) {
+    throw new Error(`--endpoint: expected HOST:PORT or [IPV6]:PORT, not '${endpoint}'`);
   }
-  const isTime = (seconds: number) => seconds > 0 && seconds <= 3600;
+  if ((certificateFile === undefined) !== (keyFile === undefined)) {
+    throw new Error("--certificate-file and --key-file: expected both or neither");
+  }
+  if (certificateFile !== undefined && caFile === undefined) {
+    throw new Error("--certificate-file: expected only together with --ca-file");
+  }
+  const timeout = Number(values.timeout);
+  if (!(timeout > 0 && timeout <= 3600)) {
+    throw new Error(`--timeout: expected a number of seconds above 0, up to 3600, not '${values.timeout}'`);
+  }
   return {
-    endpoint: values.endpoint,
-    timeout: 1000 * number(values, "timeout", isTime, "a number of seconds above 0, up to 3600"),
-    caFile: values["ca-file"],
+    endpoint,
+    timeout: 1000 * timeout,
+    caFile,
+    certificateFile,
+    keyFile,
     serviceConfig: values["service-config"],
   };
 }
 
-function number<Name extends string>(
-  values: Record<Name, string>,
-  name: Name,
-  isValid: (value: number) => boolean,
-  expected: string,
-): number {
-  const value = Number(values[name]);
-  if (!isValid(value)) {
-    throw new Error(`--${name}: expected ${expected}, not '${values[name]}'`);
+function count(value: string): number {
+  if (!/^0*[1-9][0-9]{0,8}$/.test(value)) {
+    throw new Error(`--calls: expected a whole number from 1 to 999999999, not '${value}'`);
+  }
+  return Number(value);
+}
+
+/** Node.js replaces what is not UTF-8. */
+function utf8(name: string, value: string): string {
+  if (value.includes("\uFFFD")) {
+    throw new Error(`${name}: expected text in UTF-8, without U+FFFD`);
   }
   return value;
 }

@@ -1,6 +1,6 @@
 /** The commands. Each returns the exit code. */
-import { Metadata, status } from "@grpc/grpc-js";
-import { execute as executeAction, type Outcome, type Said } from "./action.js";
+import { Metadata } from "@grpc/grpc-js";
+import { codeName, execute as executeAction, type Outcome, type Said } from "./action.js";
 import { bearer, connect } from "./channel.js";
 import type { Execute, Health } from "./command-line.js";
 import {
@@ -32,8 +32,8 @@ function nextStep({ outcome, retryAfterMs }: Said): string {
       return "there is nothing to send again; look at the task's actionStatus";
     case "NOT_STARTED":
       return retryAfterMs === undefined
-        ? "mend the cause; the same call will fail again"
-        : `send the same call again in ${retryAfterMs / 1000} s`;
+        ? "mend the cause; the same call fails again"
+        : `send the same call again in ${Math.ceil(retryAfterMs / 1000)} s`;
     case "UNKNOWN":
       return "do not send the call again before you have looked at the task's actionStatus";
   }
@@ -44,7 +44,7 @@ export function health(options: Health, deadline: number): Promise<number> {
   return new Promise((resolve) =>
     client.check({ service: SERVICE }, new Metadata(), { deadline }, (error, response) => {
       client.close();
-      console.log(error ? status[error.code] : ServingStatus[response.status]);
+      console.log(error ? codeName(error) : (ServingStatus[response.status] ?? response.status));
       resolve(!error && response.status === ServingStatus.SERVING ? 0 : 1);
     }),
   );

@@ -1,14 +1,18 @@
 #!/usr/bin/env node
 /** Starts the response action of an incident task, and says whether it was started: yes, no, or unknown. */
-import { parse } from "./command-line.js";
+import { parse, USAGE } from "./command-line.js";
 import { ConfigurationError } from "./configuration-error.js";
 import { inRootSpan } from "./telemetry.js";
 
-const USAGE = 64;
-const INTERNAL = 70;
+const WRONG_USAGE = 64;
+const UNKNOWN = 4;
 
 async function main(): Promise<number> {
   const options = parse(process.argv.slice(2));
+  if (options === undefined) {
+    console.log(USAGE);
+    return 0;
+  }
   const deadline = Date.now() + options.timeout;
   return inRootSpan(options.command, async () => {
     // Loaded here, because gRPC is instrumented only from now on.
@@ -17,11 +21,12 @@ async function main(): Promise<number> {
   });
 }
 
-try {
-  process.exit(await main());
-} catch (error) {
+function fail(error: unknown): never {
   const isUsage = error instanceof ConfigurationError;
   console.error(isUsage ? `incidentgate-client: ${error.message}` : error);
   // Not 1, which would say that nothing was started.
-  process.exit(isUsage ? USAGE : INTERNAL);
+  process.exit(isUsage ? WRONG_USAGE : UNKNOWN);
 }
+
+process.on("uncaughtException", fail);
+process.exit(await main());

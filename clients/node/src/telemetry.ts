@@ -6,7 +6,7 @@ import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { registerInstrumentations } from "@opentelemetry/instrumentation";
 import { GrpcInstrumentation } from "@opentelemetry/instrumentation-grpc";
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from "@opentelemetry/resources";
-import { BatchSpanProcessor, NodeTracerProvider } from "@opentelemetry/sdk-trace-node";
+import { NodeTracerProvider, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-node";
 
 const FLUSH_MS = 2000;
 
@@ -21,13 +21,13 @@ export async function inRootSpan<T>(name: string, work: () => Promise<T>): Promi
     resource: defaultResource()
       .merge(resourceFromAttributes({ "service.name": "incidentgate-client-node" }))
       .merge(detectResources({ detectors: [envDetector] })),
-    spanProcessors: process.env.OTEL_EXPORTER_OTLP_ENDPOINT ? [new BatchSpanProcessor(new OTLPTraceExporter())] : [],
+    spanProcessors: process.env.OTEL_EXPORTER_OTLP_ENDPOINT ? [new SimpleSpanProcessor(new OTLPTraceExporter())] : [],
   });
   provider.register();
   try {
     return await trace.getTracer(name).startActiveSpan(name, (span) => work().finally(() => span.end()));
   } finally {
-    // A collector that is dead or slow must not hold up the end.
-    await Promise.race([provider.shutdown(), setTimeout(FLUSH_MS)]);
+    // A collector that is dead or slow must neither hold up the end nor change it.
+    await Promise.race([provider.shutdown().catch(console.error), setTimeout(FLUSH_MS)]);
   }
 }

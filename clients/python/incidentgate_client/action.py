@@ -1,41 +1,45 @@
 """One action: the call, what its answer says, and when the same call may be sent again."""
 
 import contextlib
-import math
 import re
 import time
 
 import grpc
 from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, RetryInfo
-from grpc_status import rpc_status
+from google.rpc.status_pb2 import Status
 
 from incidentgate.v1 import incident_task_service_pb2 as pb
 
-GOOGLE_RPC = "google.rpc."
+GOOGLE_RPC = re.compile(r"/google\.rpc\.(\w+)$")
+# With less time left, a call would often end before its answer: a certain "no" would become an "unknown".
+LEAST_SECONDS = 1
 
 
 def execute(stub, request, metadata, deadline, calls):
     """Calls until the answer is final, `calls` times at most; returns what the last answer says."""
     for call in range(1, calls + 1):
-        said, wait = execute_once(stub, request, metadata, deadline - time.monotonic())
+        said = execute_once(stub, request, metadata, deadline - time.monotonic())
         said["calls"] = call
-        if wait is None or call == calls or time.monotonic() + wait >= deadline:
+        if call == calls or not may_be_sent_again(said, deadline - time.monotonic()):
             break
-        time.sleep(wait)
+        time.sleep(said["retryAfterMs"] / 1000)
     return said
 
 
 def execute_once(stub, request, metadata, timeout):
-    """What the answer says, and after how many seconds the same call may be sent again, if it may."""
+    """What the answer says."""
     try:
-        return started(stub.ExecuteResponseAction(request, timeout=timeout, metadata=metadata)), None
+        return started(stub.ExecuteResponseAction(request, timeout=timeout, metadata=metadata))
     except grpc.RpcError as error:
-        details = details_of(error)
-        said = failed(error, details)
-        # RetryInfo alone does not suffice: nothing but an action that was not started may be sent again.
-        delay = retry_delay(details) if said["outcome"] == "NOT_STARTED" else None
-        return said, delay and delay.ToNanoseconds() / 1e9
+        return failed(error, details_of(error))
+
+
+def may_be_sent_again(said, seconds_left):
+    """RetryInfo alone does not suffice: nothing but an action that was not started may be sent again."""
+    if said["outcome"] != "NOT_STARTED" or "retryAfterMs" not in said:
+        return False
+    return said["retryAfterMs"] / 1000 + LEAST_SECONDS <= seconds_left
 
 
 def started(answer):
@@ -46,13 +50,13 @@ def started(answer):
         actionStatus=enum_name(pb.ActionStatus, answer.action_status, "ACTION_STATUS_"),
         requestId=answer.graph_request_id,
         clientRequestId=answer.client_request_id,
-        attempts=answer.attempts,
+        attempts=answer.attempts or None,
         providerWarnings=[
             present(
                 vendor=warning.vendor,
                 provider=warning.provider,
-                statusCode=warning.status_code,
-                latencyMs=warning.latency.ToMilliseconds() if warning.HasField("latency") else None,
+                statusCode=warning.status_code or None,
+                latencyMs=milliseconds(warning.latency) if warning.HasField("latency") else None,
             )
             for warning in answer.provider_warnings
         ],
@@ -60,9 +64,9 @@ def started(answer):
 
 
 def failed(error, details):
-    info = unpack(details, ErrorInfo())
+    info = unpack(details, ErrorInfo)
     outcome = info.metadata.get("actionOutcome")
-    delay = retry_delay(details)
+    retry = unpack(details, RetryInfo)
     trailers = dict(error.trailing_metadata() or ())
     pushback = trailers.get("grpc-retry-pushback-ms", "")
     return present(
@@ -73,39 +77,36 @@ def failed(error, details):
         reason=info.reason,
         domain=info.domain,
         metadata=dict(sorted(info.metadata.items())),
-        requestId=unpack(details, RequestInfo()).request_id,
-        # Rounded up: a call that comes too early is refused again.
-        retryAfterMs=delay and math.ceil(delay.ToNanoseconds() / 1e6),
-        pushbackMs=int(pushback) if re.fullmatch("-?[0-9]+", pushback) else None,
+        requestId=unpack(details, RequestInfo).request_id,
+        retryAfterMs=max(0, milliseconds(retry.retry_delay)) if retry.HasField("retry_delay") else None,
+        pushbackMs=int(pushback) if re.fullmatch("-?[0-9]{1,10}", pushback) else None,
         claims=trailers.get("claims"),
-        fieldViolations=[violation.field for violation in unpack(details, BadRequest()).field_violations],
-        details=sorted(
-            packed.TypeName().removeprefix(GOOGLE_RPC)
-            for packed in details
-            if packed.TypeName().startswith(GOOGLE_RPC)
-        ),
+        fieldViolations=[violation.field for violation in unpack(details, BadRequest).field_violations],
+        details=sorted(match[1] for packed in details if (match := GOOGLE_RPC.search(packed.type_url))),
     )
 
 
 def details_of(error):
-    """The details in `grpc-status-details-bin`; none if there are none that can be read."""
-    try:
-        status = rpc_status.from_call(error)
-    except (DecodeError, ValueError):
-        return []
-    return status.details if status else []
+    """The details in the one `grpc-status-details-bin`; none if it cannot be read or belongs to another status."""
+    with contextlib.suppress(DecodeError, ValueError):
+        [packed] = [value for key, value in error.trailing_metadata() or () if key == "grpc-status-details-bin"]
+        status = Status.FromString(packed)
+        if status.code == error.code().value[0]:
+            return status.details
+    return []
 
 
 def unpack(details, message):
-    """Fills the message from the detail of its type; it stays empty if there is none that can be read."""
-    with contextlib.suppress(DecodeError):
-        any(packed.Unpack(message) for packed in details)
-    return message
+    """The one detail of that type; an empty message if there is none, or more, or it cannot be read."""
+    with contextlib.suppress(DecodeError, ValueError):
+        [packed] = [packed for packed in details if packed.Is(message.DESCRIPTOR)]
+        return message.FromString(packed.value)
+    return message()
 
 
-def retry_delay(details):
-    retry = unpack(details, RetryInfo())
-    return retry.retry_delay if retry.HasField("retry_delay") else None
+def milliseconds(duration):
+    """Rounded up: a call that comes too early is refused again."""
+    return -(-duration.ToNanoseconds() // 1_000_000)
 
 
 def enum_name(enum, number, prefix):

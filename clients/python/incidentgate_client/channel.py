@@ -5,22 +5,18 @@ import re
 import ssl
 
 import grpc
-from opentelemetry.instrumentation.grpc import client_interceptor, grpcext
 
 
 class ConfigurationError(Exception):
     """A file cannot be used as it stands. Nothing was sent."""
 
 
-def open_channel(endpoint, ca_file, service_config):
-    """A channel that sends the trace context along."""
-    options = [("grpc.service_config", read("--service-config", service_config))]
-    check(options, service_config)
-    if ca_file is None:
-        channel = grpc.insecure_channel(endpoint, options)
-    else:
-        channel = grpc.secure_channel(endpoint, trust(ca_file), options)
-    return grpcext.intercept_channel(channel, client_interceptor())
+def open_channel(arguments):
+    options = [("grpc.service_config", read("--service-config", arguments.service_config))]
+    check(options, arguments.service_config)
+    if arguments.ca_file is None:
+        return grpc.insecure_channel(arguments.endpoint, options)
+    return grpc.secure_channel(arguments.endpoint, credentials(arguments), options)
 
 
 def check(options, service_config):
@@ -34,14 +30,26 @@ def check(options, service_config):
                 raise ConfigurationError(message) from error
 
 
-def trust(ca_file):
-    """Credentials that trust the certificates in the file and no others."""
+def credentials(arguments):
+    """Trust in the certificates of the CA file and in no others, and the client certificate, if there is one."""
+    # Python's own TLS reads the files first: gRPC takes any, and then fails to connect.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    ca_file, certificate_file, key_file = arguments.ca_file, arguments.certificate_file, arguments.key_file
     try:
-        # gRPC takes any file, and then fails to connect.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(ca_file)
+        context.load_verify_locations(ca_file)
     except OSError as error:
         raise ConfigurationError(f"--ca-file {ca_file}: expected certificates in PEM: {error}") from error
-    return grpc.ssl_channel_credentials(pathlib.Path(ca_file).read_bytes())
+    authorities = pathlib.Path(ca_file).read_bytes()
+    if certificate_file is None:
+        return grpc.ssl_channel_credentials(authorities)
+    try:
+        # With a password nobody is asked for one.
+        context.load_cert_chain(certificate_file, key_file, password="")
+    except OSError as error:
+        pair = f"--certificate-file {certificate_file}, --key-file {key_file}"
+        raise ConfigurationError(f"{pair}: expected a certificate and its key in PEM: {error}") from error
+    key, chain = pathlib.Path(key_file).read_bytes(), pathlib.Path(certificate_file).read_bytes()
+    return grpc.ssl_channel_credentials(authorities, key, chain)
 
 
 def bearer(token_file):

@@ -13,7 +13,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse():
-    parser = Parser(prog="incidentgate-client", allow_abbrev=False)
+    flags = "execute --help and health --help show the flags"
+    parser = Parser(prog="incidentgate-client", allow_abbrev=False, epilog=flags)
     commands = parser.add_subparsers(dest="command", required=True)
     execute = commands.add_parser("execute", allow_abbrev=False, help="start the response action of a task")
     execute.add_argument("id", metavar="ID", type=utf8, help="the id of the incident task")
@@ -25,8 +26,15 @@ def parse():
         command.add_argument("--endpoint", metavar="HOST:PORT", type=endpoint, default="127.0.0.1:50051")
         command.add_argument("--timeout", metavar="SECONDS", type=seconds, default=10.0, help="for everything (10)")
         command.add_argument("--ca-file", metavar="FILE", help="PEM; the gateway is called by TLS and must be of these")
+        command.add_argument("--certificate-file", metavar="FILE", help="PEM; the client certificate that is shown")
+        command.add_argument("--key-file", metavar="FILE", help="PEM; its private key")
         command.add_argument("--service-config", metavar="FILE", default="../service_config.json")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if (arguments.certificate_file is None) != (arguments.key_file is None):
+        parser.error("--certificate-file and --key-file: expected both or neither")
+    if arguments.certificate_file and arguments.ca_file is None:
+        parser.error("--certificate-file: expected only together with --ca-file")
+    return arguments
 
 
 def utf8(value):
@@ -37,10 +45,9 @@ def utf8(value):
 
 
 def count(value):
-    with contextlib.suppress(ValueError):
-        if int(value) >= 1:
-            return int(value)
-    raise argparse.ArgumentTypeError(f"expected a whole number from 1, not {value!r}")
+    if re.fullmatch("0*[1-9][0-9]{0,8}", value):
+        return int(value)
+    raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 999999999, not {value!r}")
 
 
 def seconds(value):
@@ -51,6 +58,7 @@ def seconds(value):
 
 
 def endpoint(value):
-    if re.fullmatch(r"[^\s/]+:[0-9]{1,5}", value):
+    match = re.fullmatch(r"(?:[^\s/:]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", value)
+    if match and 1 <= int(match[1]) <= 65535:
         return value
-    raise argparse.ArgumentTypeError(f"expected HOST:PORT, not {value!r}")
+    raise argparse.ArgumentTypeError(f"expected HOST:PORT or [IPV6]:PORT, not {value!r}")

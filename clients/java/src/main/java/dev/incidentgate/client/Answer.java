@@ -1,8 +1,13 @@
 package dev.incidentgate.client;
 
+import static dev.incidentgate.client.Fields.list;
+import static dev.incidentgate.client.Fields.millis;
+import static dev.incidentgate.client.Fields.number;
+import static dev.incidentgate.client.Fields.shortName;
+import static dev.incidentgate.client.Fields.text;
+
 import com.google.gson.Gson;
 import com.google.gson.GsonBuilder;
-import com.google.protobuf.Duration;
 import com.google.rpc.BadRequest;
 import com.google.rpc.ErrorInfo;
 import com.google.rpc.RequestInfo;
@@ -15,7 +20,6 @@ import io.grpc.StatusRuntimeException;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.stream.Stream;
 
 /** All that the gateway said. What it did not say is null, and not in the JSON. */
 final class Answer {
@@ -38,9 +42,11 @@ final class Answer {
   /** What a security provider behind Graph reported. */
   record Warning(String vendor, String provider, Integer statusCode, Long latencyMs) {
     static Warning of(ProviderWarning warning) {
-      Long latencyMs = warning.hasLatency() ? millis(warning.getLatency()) : null;
       return new Warning(
-          text(warning.getVendor()), text(warning.getProvider()), number(warning.getStatusCode()), latencyMs);
+          text(warning.getVendor()),
+          text(warning.getProvider()),
+          number(warning.getStatusCode()),
+          warning.hasLatency() ? millis(warning.getLatency()) : null);
     }
   }
 
@@ -84,7 +90,7 @@ final class Answer {
   /** Reads an error. One without ErrorInfo is not the gateway's, so it says nothing about the action. */
   static Answer refused(StatusRuntimeException error) {
     var details = new Details(error);
-    ErrorInfo info = details.get(ErrorInfo.class);
+    ErrorInfo info = details.only(ErrorInfo.class);
     var answer = new Answer(outcome(info), error.getStatus().getCode());
     answer.message = text(error.getStatus().getDescription());
     if (info != null) {
@@ -92,11 +98,11 @@ final class Answer {
       answer.domain = text(info.getDomain());
       answer.metadata = info.getMetadataMap().isEmpty() ? null : new TreeMap<>(info.getMetadataMap());
     }
-    RequestInfo request = details.get(RequestInfo.class);
+    RequestInfo request = details.only(RequestInfo.class);
     answer.requestId = request == null ? null : text(request.getRequestId());
-    RetryInfo retry = details.get(RetryInfo.class);
-    answer.retryAfterMs = retry == null ? null : millis(retry.getRetryDelay());
-    BadRequest bad = details.get(BadRequest.class);
+    RetryInfo retry = details.only(RetryInfo.class);
+    answer.retryAfterMs = retry == null || !retry.hasRetryDelay() ? null : millis(retry.getRetryDelay());
+    BadRequest bad = details.only(BadRequest.class);
     answer.fieldViolations =
         bad == null ? null : list(bad.getFieldViolationsList().stream().map(BadRequest.FieldViolation::getField));
     answer.details = list(details.names());
@@ -114,10 +120,10 @@ final class Answer {
   String advice() {
     return switch (outcome) {
       case STARTED -> "follow the task's actionStatus";
-      case ALREADY_STARTED -> "there is nothing to send again; look at the task";
+      case ALREADY_STARTED -> "there is nothing to send again; look at the task's actionStatus";
       case NOT_STARTED ->
           maySendAgain()
-              ? "send the call again in %.0f s".formatted(Math.ceil(retryAfterMs / 1000.0))
+              ? "send the same call again in %d s".formatted((retryAfterMs + 999) / 1000)
               : "mend the cause; the same call fails again";
       case UNKNOWN -> "do not send the call again before you have looked at the task's actionStatus";
     };
@@ -151,29 +157,5 @@ final class Answer {
     } catch (NumberFormatException malformed) {
       return null;
     }
-  }
-
-  /** Rounded up: a call that comes too early is refused again. */
-  private static long millis(Duration duration) {
-    return java.time.Duration.ofSeconds(duration.getSeconds(), duration.getNanos()).plusNanos(999_999).toMillis();
-  }
-
-  /** An enum's value without the prefix, null where it is unspecified. */
-  private static String shortName(Enum<?> value, String prefix) {
-    String name = value.name().replaceFirst(prefix, "");
-    return name.equals("UNSPECIFIED") ? null : name;
-  }
-
-  private static String text(String value) {
-    return value == null || value.isEmpty() ? null : value;
-  }
-
-  private static Integer number(int value) {
-    return value == 0 ? null : value;
-  }
-
-  private static <T> List<T> list(Stream<T> values) {
-    List<T> list = values.toList();
-    return list.isEmpty() ? null : list;
   }
 }

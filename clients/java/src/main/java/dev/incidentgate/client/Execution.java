@@ -9,11 +9,14 @@ import io.grpc.StatusRuntimeException;
 
 /** One command to its end. */
 final class Execution {
+  /** What a call must have left to be sent again: a certain "no" must not become an "unknown". */
+  private static final long ENOUGH_MS = 1000;
+
   private Execution() {}
 
   /**
    * Sends the call, and sends it again only where the gateway says that nothing was started and when to try again,
-   * and where that is before the deadline.
+   * and where that is well before the deadline.
    */
   static Answer run(
       IncidentTaskServiceBlockingStub stub, ExecuteResponseActionRequest request, int calls, Deadline deadline)
@@ -23,7 +26,7 @@ final class Execution {
       answer.calls = call;
       if (!answer.maySendAgain()
           || call == calls
-          || answer.retryAfterMs >= deadline.timeRemaining(MILLISECONDS)) {
+          || answer.retryAfterMs > deadline.timeRemaining(MILLISECONDS) - ENOUGH_MS) {
         return answer;
       }
       Thread.sleep(answer.retryAfterMs);

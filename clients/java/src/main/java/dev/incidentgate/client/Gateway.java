@@ -12,12 +12,10 @@ import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
 import io.grpc.ManagedChannelBuilder;
 import io.grpc.Metadata;
-import io.grpc.TlsChannelCredentials;
 import io.opentelemetry.api.trace.Span;
 import io.opentelemetry.context.Scope;
 import io.opentelemetry.instrumentation.grpc.v1_6.GrpcTelemetry;
 import io.opentelemetry.sdk.OpenTelemetrySdk;
-import io.opentelemetry.sdk.autoconfigure.spi.ConfigurationException;
 import java.io.IOException;
 import java.net.URI;
 import java.net.URISyntaxException;
@@ -25,6 +23,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
+import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -50,11 +49,8 @@ final class Gateway {
       description = "The deadline of everything that the command does, waits included (default: ${DEFAULT-VALUE}).")
   private Duration timeout;
 
-  @Option(
-      names = "--ca-file",
-      paramLabel = "FILE",
-      description = "The authorities to trust, in PEM; without it there is no TLS.")
-  private Path caFile;
+  @ArgGroup(exclusive = false)
+  private Tls tls;
 
   @Option(
       names = "--service-config",
@@ -63,14 +59,14 @@ final class Gateway {
       description = "The gRPC service config (default: ${DEFAULT-VALUE}).")
   private Path serviceConfig;
 
-  interface Work {
-    int run(Channel channel, Deadline deadline) throws InterruptedException;
+  interface Work<T> {
+    T run(Channel channel, Deadline deadline) throws InterruptedException;
   }
 
   /** Does the work under one deadline and one span. */
-  int call(String name, Work work) {
+  <T> T call(String name, Work<T> work) {
     Deadline deadline = Deadline.after(timeout.toNanos(), NANOSECONDS);
-    OpenTelemetrySdk telemetry = tracing();
+    OpenTelemetrySdk telemetry = Tracing.start();
     ManagedChannel channel = connect(GrpcTelemetry.create(telemetry).createClientInterceptor());
     Span span = telemetry.getTracer("incidentgate-client").spanBuilder(name).startSpan();
     try (Scope ignored = span.makeCurrent()) {
@@ -102,14 +98,6 @@ final class Gateway {
     return new ParameterException(command.commandLine(), what);
   }
 
-  private OpenTelemetrySdk tracing() {
-    try {
-      return Tracing.start();
-    } catch (ConfigurationException error) {
-      throw refused("an OTEL_ variable: " + error.getMessage());
-    }
-  }
-
   private ManagedChannel connect(ClientInterceptor tracing) {
     Map<String, ?> config;
     try {
@@ -131,25 +119,24 @@ final class Gateway {
   }
 
   private ManagedChannelBuilder<?> builder() {
-    URI address = address();
-    if (caFile == null) {
-      return Grpc.newChannelBuilderForAddress(
-          address.getHost(), address.getPort(), InsecureChannelCredentials.create());
+    String target = target();
+    if (tls == null) {
+      return Grpc.newChannelBuilder(target, InsecureChannelCredentials.create());
     }
     try {
-      var credentials = TlsChannelCredentials.newBuilder().trustManager(caFile.toFile()).build();
-      return Grpc.newChannelBuilderForAddress(address.getHost(), address.getPort(), credentials);
-    } catch (IOException | RuntimeException error) { // gRPC has no type for certificates that it cannot read.
-      throw refused("--ca-file " + caFile + ": expected certificates in PEM: " + firstLine(error));
+      return Grpc.newChannelBuilder(target, tls.credentials());
+    } catch (IOException | RuntimeException error) { // gRPC has no type for a PEM that it cannot read.
+      throw refused(tls + ": " + firstLine(error));
     }
   }
 
-  private URI address() {
+  /** With the scheme, so that a host with the name `unix` is one. */
+  private String target() {
     try {
       URI address = new URI("//" + endpoint).parseServerAuthority();
       int port = address.getPort();
-      if (address.getAuthority().equals(endpoint) && address.getUserInfo() == null && port > 0 && port < 1 << 16) {
-        return address;
+      if (endpoint.equals(address.getAuthority()) && address.getUserInfo() == null && port > 0 && port < 1 << 16) {
+        return new URI("dns", "", "/" + endpoint, null).toString();
       }
     } catch (URISyntaxException error) {
       // The same is wrong.

@@ -4,6 +4,7 @@ import dev.incidentgate.v1.ExecuteResponseActionRequest;
 import dev.incidentgate.v1.IncidentTaskServiceGrpc;
 import io.grpc.StatusRuntimeException;
 import io.grpc.health.v1.HealthCheckRequest;
+import io.grpc.health.v1.HealthCheckResponse;
 import io.grpc.health.v1.HealthCheckResponse.ServingStatus;
 import io.grpc.health.v1.HealthGrpc;
 import io.grpc.stub.MetadataUtils;
@@ -27,7 +28,10 @@ import picocli.CommandLine.Spec;
 /** Starts the response action of an incident task through the gateway, and says what came of it. */
 @Command(
     name = "incidentgate-client",
-    description = "Starts response actions through the gateway.",
+    description = {
+      "Starts response actions through the gateway.",
+      "`execute --help` and `health --help` list the options."
+    },
     scope = ScopeType.INHERIT,
     exitCodeOnExecutionException = Main.UNKNOWN)
 public final class Main implements Runnable {
@@ -74,6 +78,7 @@ public final class Main implements Runnable {
               names = "--calls",
               defaultValue = "3",
               paramLabel = "N",
+              converter = Count.class,
               description = "At most so many calls, where the gateway says that one may be sent again (default: 3).")
           int calls,
       @Option(
@@ -84,12 +89,9 @@ public final class Main implements Runnable {
           String clientRequestId,
       @Option(names = "--token-file", paramLabel = "FILE", description = "The token that is sent.")
           Path tokenFile) {
-    if (calls < 1) {
-      throw gateway.refused("--calls " + calls + ": expected a number of at least 1");
-    }
-    // What Java could not decode, so the gateway would be asked for another task.
-    if (id.contains("\uFFFD")) {
-      throw gateway.refused("the id of the task: expected UTF-8, and a locale with it, such as LC_ALL=C.UTF-8");
+    // What Java could not decode, so the gateway would be asked for something else.
+    if ((id + clientRequestId).contains("\uFFFD")) {
+      throw gateway.refused("ID, --client-request-id: expected UTF-8, and a locale with it, such as LC_ALL=C.UTF-8");
     }
     var request =
         ExecuteResponseActionRequest.newBuilder()
@@ -97,12 +99,18 @@ public final class Main implements Runnable {
             .setClientRequestId(clientRequestId)
             .build();
     var header = MetadataUtils.newAttachHeadersInterceptor(gateway.authorization(tokenFile));
-    return gateway.call(
-        "execute",
-        (channel, deadline) -> {
-          var stub = IncidentTaskServiceGrpc.newBlockingStub(channel).withInterceptors(header);
-          return report(Execution.run(stub, request, calls, deadline));
-        });
+    Answer answer =
+        gateway.call(
+            "execute",
+            (channel, deadline) -> {
+              var stub = IncidentTaskServiceGrpc.newBlockingStub(channel).withInterceptors(header);
+              Answer last = Execution.run(stub, request, calls, deadline);
+              print(last.toJson());
+              return last;
+            });
+    // After all that tracing may have to say.
+    System.err.println(answer.outcome + ": " + answer.advice());
+    return answer.exitCode();
   }
 
   @Command(description = "Ask whether the gateway serves.")
@@ -114,8 +122,9 @@ public final class Main implements Runnable {
         (channel, deadline) -> {
           try {
             var stub = HealthGrpc.newBlockingStub(channel).withDeadline(deadline);
-            ServingStatus status = stub.check(request).getStatus();
-            System.out.println(status);
+            HealthCheckResponse answer = stub.check(request);
+            ServingStatus status = answer.getStatus();
+            System.out.println(status == ServingStatus.UNRECOGNIZED ? answer.getStatusValue() : status);
             return status == ServingStatus.SERVING ? 0 : 1;
           } catch (StatusRuntimeException error) {
             System.out.println(error.getStatus().getCode());
@@ -125,11 +134,7 @@ public final class Main implements Runnable {
         });
   }
 
-  /** Prints the answer for programs and for people, and returns the exit code. */
-  private static int report(Answer answer) {
-    var output = new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8);
-    output.println(answer.toJson());
-    System.err.println(answer.outcome + ": " + answer.advice());
-    return answer.exitCode();
+  private static void print(String json) {
+    new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8).println(json);
   }
 }

@@ -7,7 +7,7 @@ import picocli.CommandLine.TypeConversionException;
 
 /** A duration as a number. */
 final class Seconds implements ITypeConverter<Duration> {
-  private static final BigDecimal MOST = BigDecimal.valueOf(86400);
+  private static final BigDecimal MOST = BigDecimal.valueOf(3600);
 
   @Override
   public Duration convert(String text) {
@@ -18,7 +18,7 @@ final class Seconds implements ITypeConverter<Duration> {
       seconds = BigDecimal.ZERO;
     }
     if (seconds.signum() <= 0 || seconds.compareTo(MOST) > 0) {
-      throw new TypeConversionException("expected seconds, above 0 and at most 86400, such as 2.5");
+      throw new TypeConversionException("expected seconds, above 0 and at most 3600, such as 2.5");
     }
     return Duration.ofNanos(seconds.movePointRight(9).longValue());
   }
