@@ -5,6 +5,13 @@
 //! whether it is empty exactly once, immediately before it writes the head, and
 //! a request that never finds a connection drops its body unasked. So the body
 //! itself is the witness, for HTTP/1.1 and HTTP/2 alike.
+//!
+//! Over HTTP/2 it witnesses one thing more. hyper hands the request to `h2`, asks the
+//! connection once more how it is, and gives the request whatever error it hears. That
+//! may be a GOAWAY that speaks of other streams, and this request may be on the wire by
+//! then. Only afterwards does hyper read the body, and leave the request to its own
+//! stream. So the body says that it is not empty yet, to be read at all; it costs an
+//! empty DATA frame.
 
 use std::{
     convert::Infallible,
@@ -22,6 +29,7 @@ use http_body::{Body, Frame, SizeHint};
 const WAITING: u8 = 0;
 const LEFT: u8 = 1;
 const NEVER_LEFT: u8 = 2;
+const READ: u8 = 3;
 
 /// Watches one request. Clones watch the same one.
 #[derive(Debug, Clone, Default)]
@@ -48,10 +56,16 @@ impl Departure {
     /// How far the request has got. [`Departed::Yes`] and [`Departed::Never`] are final.
     pub fn state(&self) -> Departed {
         match self.0.load(Ordering::Acquire) {
-            LEFT => Departed::Yes,
+            LEFT | READ => Departed::Yes,
             NEVER_LEFT => Departed::Never,
             _ => Departed::NotYet,
         }
+    }
+
+    /// Whether an error over HTTP/2 is that of the request's own stream. Final once true;
+    /// before, it may be the connection's.
+    pub(super) fn has_own_stream(&self) -> bool {
+        self.0.load(Ordering::Acquire) == READ
     }
 
     /// The body to send. One request per departure.
@@ -92,13 +106,13 @@ impl Body for WitnessBody {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         // A connection that did not ask first has written the head by now.
-        self.0.settle(LEFT);
+        self.0.0.store(READ, Ordering::Release);
         Poll::Ready(None)
     }
 
     fn is_end_stream(&self) -> bool {
         self.0.settle(LEFT);
-        true
+        false
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -135,15 +149,17 @@ mod tests {
         let read = departure.body().frame().now_or_never();
         assert!(matches!(read, Some(None)));
         assert_eq!(departure.state(), Departed::Yes);
+        assert!(departure.has_own_stream());
     }
 
     #[test]
     fn a_body_that_was_asked_has_left_for_good() {
         let departure = Departure::default();
         let body = departure.body();
-        assert!(body.is_end_stream());
+        assert!(!body.is_end_stream());
         assert_eq!(departure.state(), Departed::Yes);
         drop(body);
         assert_eq!(departure.state(), Departed::Yes);
+        assert!(!departure.has_own_stream());
     }
 }

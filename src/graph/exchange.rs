@@ -75,7 +75,7 @@ impl<T: Answer> Exchange<T> {
         let timed_out = error.as_ref().is_none_or(reqwest::Error::is_timeout);
         let refused = error
             .as_ref()
-            .is_some_and(|error| refusal::is_refusal(error));
+            .is_some_and(|error| refusal::is_refusal(error, departure.has_own_stream()));
         let (kind, message, error_type) = match (departure.state(), timed_out) {
             (Departed::Never, false) => (
                 Kind::Unreachable,

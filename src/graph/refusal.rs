@@ -11,10 +11,15 @@
 //! chain tells where the stream stood. What `h2` itself or the gateway has ended carries
 //! the same reasons, but was not received, and proves nothing about the server.
 //!
-//! Two cases stay unknown though they may have been harmless. A request that waits for
-//! one of the server's `MAX_CONCURRENT_STREAMS` when the connection goes away ends with
-//! hyper's "dispatch task is gone", which does not say whether its HEADERS were written
-//! just before. And a refusal that follows the beginning of an answer contradicts it.
+//! All this holds for a stream's own error. Until hyper leaves a request to its stream, it
+//! gives it the connection's, which is any GOAWAY that came, whichever streams that leaves
+//! out; the request's [`Departure`](super::departure::Departure) knows.
+//!
+//! Three cases stay unknown though they may have been harmless: a GOAWAY that comes to
+//! light in that moment; a request that waits for one of the server's
+//! `MAX_CONCURRENT_STREAMS` when the connection goes away, and ends with hyper's "dispatch
+//! task is gone", which does not say whether its HEADERS were written just before; and a
+//! refusal that follows the beginning of an answer, and contradicts it.
 
 use std::{error::Error, iter};
 
@@ -22,12 +27,13 @@ use h2::Reason;
 
 /// Whether the server promised that it has not processed the request, and never will.
 ///
-/// `error` is what came in place of an answer, with its chain of causes.
-pub(super) fn is_refusal(error: &(dyn Error + 'static)) -> bool {
+/// `error` is what came in place of an answer, with its chain of causes. Where it is not
+/// sure to be the `streams_own`, only a reset counts: connections have no such errors.
+pub(super) fn is_refusal(error: &(dyn Error + 'static), streams_own: bool) -> bool {
     iter::successors(Some(error), |&error| error.source())
         .find_map(|error| error.downcast_ref::<h2::Error>())
         .is_some_and(|error| {
-            let leaves_it_out = error.is_go_away();
+            let leaves_it_out = error.is_go_away() && streams_own;
             let refuses_it = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
             error.is_remote() && (leaves_it_out || refuses_it)
         })
@@ -104,8 +110,10 @@ mod tests {
         };
         let (errors, ()) = join(asking, serve(server, words)).await;
         errors.map(|error| {
-            let refused = is_refusal(&error);
-            assert_eq!(is_refusal(&Wrapped(error)), refused);
+            let refused = is_refusal(&error, true);
+            // What may be the connection's word leaves nothing out.
+            assert_eq!(is_refusal(&error, false), refused && error.is_reset());
+            assert_eq!(is_refusal(&Wrapped(error), true), refused);
             refused
         })
     }
@@ -159,10 +167,11 @@ mod tests {
             h2::Error::from(Reason::REFUSED_STREAM),
             h2::Error::from(Reason::NO_ERROR),
         ] {
-            assert!(!is_refusal(&error));
+            assert!(!is_refusal(&error, true));
         }
-        assert!(!is_refusal(&io::Error::from(
-            io::ErrorKind::ConnectionReset
-        )));
+        assert!(!is_refusal(
+            &io::Error::from(io::ErrorKind::ConnectionReset),
+            true
+        ));
     }
 }
