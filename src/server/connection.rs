@@ -132,7 +132,8 @@ impl Connections {
             () = sleep_until(alarms.handshake) => Err(HandshakeError::TimedOut),
             // No call has begun.
             () = slot.leave().cancelled() => return,
-            () = self.lifecycle.closing().cancelled() => return,
+            // A drain waits: a client may be done with it, and have sent a call.
+            () = self.lifecycle.cut().cancelled() => return,
         };
         match shaken {
             Ok((stream, certificate)) => {
@@ -178,7 +179,7 @@ impl Connections {
         let mut phase = Phase::Handshake;
         let mut alarm = pin!(sleep_until(alarms.next(phase)));
         loop {
-            let time_to_close = tokio::select! {
+            let close = tokio::select! {
                 ended = &mut connection => {
                     if let Err(error) = ended {
                         let error = Cause::of(&error);
@@ -191,11 +192,20 @@ impl Connections {
                     None
                 }
                 () = self.lifecycle.closing().cancelled(), if phase != Phase::Closing => {
-                    Some(WHILE_DRAINING)
+                    // A call that has come with the peer's first words is told to go
+                    // elsewhere, so a silent peer has its time to speak.
+                    Some(if activity.is_established() {
+                        Instant::now() + WHILE_DRAINING
+                    } else {
+                        alarms.handshake
+                    })
                 }
                 () = slot.leave().cancelled(), if phase != Phase::Closing => {
+                    if !activity.is_established() {
+                        return;
+                    }
                     alarms.may_be_late = true;
-                    Some(ROUND_TRIP)
+                    Some(Instant::now() + ROUND_TRIP)
                 }
                 () = self.lifecycle.cut().cancelled() => return,
                 () = &mut alarm => match phase {
@@ -203,18 +213,16 @@ impl Connections {
                         phase = Phase::Open;
                         None
                     }
-                    Phase::Open => alarms.is_over(activity, limits.idle_timeout).then_some(grace),
+                    Phase::Open => alarms
+                        .is_over(activity, limits.idle_timeout)
+                        .then(|| Instant::now() + grace),
                     Phase::Closing if alarms.wait_for_late_call(activity, grace) => None,
                     // Silent, or too slow to say hello; or its time to finish is over.
                     Phase::Handshake | Phase::Closing => return,
                 },
             };
-            if let Some(time) = time_to_close {
-                // Both may come to light at once; then a call may have begun.
-                if phase == Phase::Handshake && !activity.is_established() {
-                    return;
-                }
-                alarms.close = Instant::now() + time;
+            if let Some(close) = close {
+                alarms.close = close;
                 connection.as_mut().graceful_shutdown();
                 phase = Phase::Closing;
             }

@@ -16,7 +16,8 @@ use tokio_util::{
 
 use super::health::Health;
 
-/// Once all calls are answered, the last bytes have this long to leave.
+/// Once all calls are answered, the last bytes have this long to leave, and peers that
+/// have connected have this long to say what for.
 const FLUSH: Duration = Duration::from_secs(1);
 /// The same where nobody wants to wait any more.
 const LAST_WORDS: Duration = Duration::from_millis(250);

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream, UnixStream},
@@ -57,6 +58,9 @@ pub(super) enum Socket {
 
 /// Accepts connections until the lifecycle closes, each in a task of its own. With `tls`
 /// nothing but TLS is spoken, on either kind of listener.
+///
+/// For a client a connection is there before it is accepted, and a call may be on it by
+/// then. So those that wait at the close are served, too: they are told to go elsewhere.
 pub async fn serve(
     listener: impl Into<Listener> + Send,
     tls: Option<Tls>,
@@ -66,15 +70,24 @@ pub async fn serve(
     let listener = listener.into();
     let slots = Slots::new(front.limits().max_connections);
     let connections = Connections::new(front, lifecycle.clone(), tls);
+    // The drain waits for those that are not accepted yet, too.
+    let _accepting = lifecycle.connections().token();
+    let mut without_slot = None;
+    let spawn = |socket, slot| {
+        let connection = connections.clone().run(socket, slot);
+        lifecycle.connections().spawn(connection);
+    };
     let accept_all = async {
         loop {
             match listener.accept().await {
                 Ok(socket) => {
+                    without_slot = Some(socket);
                     let Some(slot) = slots.take().await else {
                         return;
                     };
-                    let connection = connections.clone().run(socket, slot);
-                    lifecycle.connections().spawn(connection);
+                    if let Some(socket) = without_slot.take() {
+                        spawn(socket, slot);
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(
@@ -89,6 +102,13 @@ pub async fn serve(
     tokio::select! {
         () = accept_all => {}
         () = lifecycle.closing().cancelled() => {}
+    }
+    let waiting: Vec<_> = without_slot.into_iter().chain(listener.close()).collect();
+    for socket in waiting {
+        tokio::select! {
+            Some(slot) = slots.take() => spawn(socket, slot),
+            () = lifecycle.cut().cancelled() => return,
+        }
     }
 }
 
@@ -114,14 +134,28 @@ impl Listener {
     /// The next connection. Cancel-safe.
     async fn accept(&self) -> io::Result<Socket> {
         match self {
-            Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
-                // Answers are small and must not wait for more.
-                stream.set_nodelay(true)?;
-                Ok(Socket::Tcp(stream))
-            }
+            Self::Tcp(listener) => Socket::tcp(listener.accept().await?.0),
             Self::Unix(socket) => socket.accept().await.map(Socket::Unix),
         }
+    }
+
+    /// Listens no longer; the connections that wait to be accepted. One that comes between
+    /// the last of them and the close is lost: the system has no way to do both at once.
+    fn close(self) -> Vec<Socket> {
+        // tokio's `accept` knows only what was there when it last asked the system.
+        let listener = match &self {
+            Self::Tcp(listener) => SockRef::from(listener),
+            Self::Unix(socket) => socket.listener(),
+        };
+        let waiting = std::iter::from_fn(|| listener.accept().ok());
+        let adopted = waiting.filter_map(|(socket, _)| {
+            socket.set_nonblocking(true).ok()?;
+            match &self {
+                Self::Tcp(_) => Socket::tcp(TcpStream::from_std(socket.into()).ok()?).ok(),
+                Self::Unix(_) => UnixStream::from_std(socket.into()).map(Socket::Unix).ok(),
+            }
+        });
+        adopted.collect()
     }
 }
 
@@ -140,6 +174,12 @@ impl From<UnixSocket> for Listener {
 // === impl Socket ===
 
 impl Socket {
+    fn tcp(stream: TcpStream) -> io::Result<Self> {
+        // Answers are small and must not wait for more.
+        stream.set_nodelay(true)?;
+        Ok(Self::Tcp(stream))
+    }
+
     /// The other end; an error when it has left already.
     pub(super) fn peer(&self) -> io::Result<PeerAddress> {
         match self {

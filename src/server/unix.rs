@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use tokio::{
     net::{UnixListener, UnixStream},
     time::timeout,
@@ -92,6 +92,11 @@ impl UnixSocket {
     /// The next connection. Cancel-safe.
     pub(super) async fn accept(&self) -> io::Result<UnixStream> {
         self.listener.accept().await.map(|(stream, _)| stream)
+    }
+
+    /// The open socket.
+    pub(super) fn listener(&self) -> SockRef<'_> {
+        SockRef::from(&self.listener)
     }
 }
 

@@ -234,6 +234,55 @@ async fn a_call_that_crosses_the_goaway_is_told_to_go_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_call_on_a_connection_that_was_silent_so_far_is_told_to_go_elsewhere() {
+    let mut gateway = unhurried().start().await;
+    gateway.sandbox.script(ID, [Fault::hold()]);
+    let first = Wire::connect(gateway.addr).await.execute(ID, &[]).await;
+    within(gateway.sandbox.wait_for_posts(ID, 1)).await;
+    let silent = TcpStream::connect(gateway.addr).await.unwrap();
+    accepted(&gateway).await;
+    gateway.begin_drain().await;
+    let port = silent.local_addr().unwrap().port();
+    let mut wire = Wire::over(silent, port, 65_535).await;
+    let second = wire.execute("213216", &[]).await;
+    assert_draining(&second.answer().await.unwrap().error());
+    wire.closed().await.unwrap();
+    gateway.sandbox.release(ID);
+    let call = first.answer().await.unwrap();
+    assert_eq!(call.grpc_status().code(), Code::Ok);
+    gateway.stopped().await;
+    assert_eq!(gateway.sandbox.posts("213216"), 0);
+}
+
+#[tokio::test]
+async fn calls_that_wait_for_their_connections_place_are_told_to_go_elsewhere() {
+    let mut gateway = unhurried()
+        .with("server.max_connections", "1")
+        .start()
+        .await;
+    gateway.sandbox.script(ID, [Fault::hold()]);
+    let first = Wire::connect(gateway.addr).await.execute(ID, &[]).await;
+    within(gateway.sandbox.wait_for_posts(ID, 1)).await;
+    let mut waiting = Vec::new();
+    for _ in 0..8 {
+        // The first of them is accepted, and the others are not even that.
+        let mut wire = Wire::connect(gateway.addr).await;
+        let sent = wire.execute("213216", &[]).await;
+        waiting.push((wire, sent));
+    }
+    gateway.begin_drain().await;
+    gateway.sandbox.release(ID);
+    let call = first.answer().await.unwrap();
+    assert_eq!(call.grpc_status().code(), Code::Ok);
+    for (wire, sent) in waiting {
+        assert_draining(&sent.answer().await.unwrap().error());
+        wire.closed().await.unwrap();
+    }
+    gateway.stopped().await;
+    assert_eq!(gateway.sandbox.posts("213216"), 0);
+}
+
+#[tokio::test]
 async fn while_load_balancers_are_told_calls_are_still_taken() {
     let mut gateway = unhurried().with("drain.delay", "1h").start().await;
     let mut health = gateway.health().await;

@@ -21,7 +21,7 @@ use tokio_rustls::{
 use tonic::transport::Channel;
 
 use crate::support::{
-    ANY_TLS, Authority, Gateway, GatewayBuilder, Issued, TLS_1_2, TLS_1_3, TlsFolder, head,
+    ANY_TLS, Authority, Gateway, GatewayBuilder, Issued, TLS_1_2, TLS_1_3, TlsFolder, Wire, head,
     request, within,
 };
 
@@ -220,6 +220,8 @@ async fn a_drain_lets_calls_over_tls_end_and_closes_the_rest() {
     let idle = channel(&gateway, &authority, None).await.unwrap();
     let mut half = TcpStream::connect(gateway.addr).await.unwrap();
     half.write_all(b"\x16\x03\x01\x02\x00\x01").await.unwrap();
+    let late = TcpStream::connect(gateway.addr).await.unwrap();
+    let port = late.local_addr().unwrap().port();
     let call = tokio::spawn(async move {
         Gateway::client_of(busy)
             .execute_response_action(request("213213"))
@@ -227,11 +229,17 @@ async fn a_drain_lets_calls_over_tls_end_and_closes_the_rest() {
     });
     gateway.sandbox.wait_for_posts("213213", 1).await;
     gateway.begin_drain().await;
-    is_closed(&mut half).await;
+    // Its handshake is done in time, though it has not begun yet.
+    let connector = authority.connector(&[b"h2"], ANY_TLS, None);
+    let late = shake_hands_on(late, &connector).await.unwrap();
+    let mut late = Wire::over(late, port, 65_535).await;
+    let refused = late.execute("213216", &[]).await.answer().await.unwrap();
+    assert_eq!(refused.error().reason, "GATEWAY_DRAINING");
     assert!(gateway.is_running());
     gateway.sandbox.release("213213");
     within(call).await.unwrap().unwrap();
     gateway.stopped().await;
+    is_closed(&mut half).await;
     drop(idle);
 }
 

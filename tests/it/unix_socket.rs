@@ -12,6 +12,7 @@ use std::{
 
 use incidentgate::{
     listen_address::ListenAddress,
+    sandbox::Fault,
     server::{BindError, Listener, UnixSocket},
 };
 use opentelemetry::trace::SpanKind;
@@ -20,10 +21,13 @@ use tokio::{
     io::AsyncReadExt as _,
     net::{TcpStream, UnixStream},
 };
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    Code,
+    transport::{Channel, Endpoint},
+};
 
 use crate::support::{
-    Authority, Gateway, GatewayBuilder, TlsFolder, attributes, program::run, request, within,
+    Authority, Gateway, GatewayBuilder, TlsFolder, Wire, attributes, program::run, request, within,
 };
 
 /// A folder for a socket; the path of a socket has at most 107 bytes.
@@ -64,6 +68,38 @@ async fn a_call_comes_and_is_answered_and_the_file_goes_with_the_gateway() {
     drop(client);
     gateway.stop().await;
     assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn calls_that_wait_to_be_accepted_are_told_that_the_gateway_leaves() {
+    let (_folder, path) = place();
+    let narrow = Gateway::builder()
+        .with("server.max_connections", "1")
+        .with("drain.timeout", "1h");
+    let mut gateway = start_at(&path, narrow).await;
+    gateway.sandbox.script("213213", [Fault::hold()]);
+    let mut calls = Vec::new();
+    for id in ["213213", "213216", "213216"] {
+        let socket = UnixStream::connect(&path).await.unwrap();
+        let mut wire = Wire::over(socket, 0, 65_535).await;
+        calls.push((wire.execute(id, &[]).await, wire));
+        within(gateway.sandbox.wait_for_posts("213213", 1)).await;
+    }
+    gateway.shutdown.graceful.cancel();
+    within(async {
+        while path.exists() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    gateway.sandbox.release("213213");
+    let mut ends = Vec::new();
+    for (sent, _wire) in calls {
+        ends.push(sent.answer().await.unwrap().grpc_status().code());
+    }
+    assert_eq!(ends, [Code::Ok, Code::Unavailable, Code::Unavailable]);
+    gateway.stopped().await;
+    assert_eq!(gateway.sandbox.posts("213216"), 0);
 }
 
 #[tokio::test]
