@@ -15,7 +15,7 @@ CUSTOM = {
     "istio.io/api@v1.31.4": "kubernetes/customresourcedefinitions.gen.yaml",
     "sigs.k8s.io/gateway-api@v1.6.3": "config/crd/standard/*.yaml",
 }
-# No package registry has Linkerd's.
+# Linkerd publishes its own only in its Helm charts.
 WITHOUT_SCHEMA = "policy.linkerd.io"
 
 

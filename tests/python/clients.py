@@ -16,11 +16,10 @@ import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-from clients_built import CLIENTS
+from clients_built import CLIENTS, ROOT
 from processes import PATIENCE
 from stage import Stage
 
-ROOT = pathlib.Path(__file__).parents[2]
 # A panic has no way in from outside.
 OUT_OF_REACH = {"a fault of the gateway itself"}
 EXIT_CODES = {"STARTED": 0, "NOT_STARTED": 1, "ALREADY_STARTED": 3, "UNKNOWN": 4}

@@ -14,12 +14,11 @@ import tempfile
 from collections import Counter
 
 import grpc
-from clients_built import CLIENTS
+from clients_built import CLIENTS, ROOT
 from processes import PATIENCE
 
 HEALTH, ACTION = "grpc.health.v1.Health", "incidentgate.v1.IncidentTaskService"
 SERVING = b"\x08\x01"  # HealthCheckResponse { status: SERVING }
-ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = (ROOT / "clients/service_config.json").read_text()
 
 

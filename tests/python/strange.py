@@ -13,8 +13,8 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-from clients import EXIT_CODES, ROOT
-from clients_built import CLIENTS
+from clients import EXIT_CODES
+from clients_built import CLIENTS, ROOT
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo

@@ -19,12 +19,11 @@ from dataclasses import dataclass, field
 import grpc
 from api import Refused, stubs
 from certificates import Authority, Certificate
-from clients_built import CLIENTS
+from clients_built import CLIENTS, ROOT
 from collector import Collector
 from processes import PATIENCE, Envoy, Gateway, Sandbox, cluster, inherited, pipe, socket_address, until
 from spans import Trace
 
-ROOT = pathlib.Path(__file__).parents[2]
 RESPONDER = "spiffe://corp.example/ns/soc/sa/responder"
 GATE = "spiffe://corp.example/ns/gate/sa/incidentgate"
 # What Envoy would write; for calls that reach a gateway without one.
