@@ -51,7 +51,7 @@ pub(super) async fn assert_cut_while_dripping(stream: TcpStream, bytes: &[u8]) {
 async fn headers_that_come_byte_by_byte_are_cut() {
     let watchful = &[
         ("INCIDENTGATE_SERVER__KEEPALIVE_INTERVAL", "200ms"),
-        ("INCIDENTGATE_SERVER__KEEPALIVE_TIMEOUT", "300ms"),
+        ("INCIDENTGATE_SERVER__KEEPALIVE_TIMEOUT", "1s"),
     ];
     let fort = Fort::with(watchful).await.besieged().await;
     let block = fields(request_with(&[("x-slow", &[b'y'; 8000])]));
@@ -75,8 +75,8 @@ async fn headers_that_come_byte_by_byte_are_cut() {
 #[tokio::test]
 async fn a_message_that_never_ends_is_told_and_starts_nothing() {
     let hurried = &[
-        ("INCIDENTGATE_DEADLINE__DEFAULT", "500ms"),
-        ("INCIDENTGATE_DEADLINE__MAX", "500ms"),
+        ("INCIDENTGATE_DEADLINE__DEFAULT", "2s"),
+        ("INCIDENTGATE_DEADLINE__MAX", "2s"),
     ];
     let fort = Fort::with(hurried).await.besieged().await;
     let bearer = fort.bearer();
