@@ -27,13 +27,13 @@ use h2::Reason;
 
 /// Whether the server promised that it has not processed the request, and never will.
 ///
-/// `error` is what came in place of an answer, with its chain of causes. Where it is not
-/// sure to be the `streams_own`, only a reset counts: connections have no such errors.
-pub(super) fn is_refusal(error: &(dyn Error + 'static), streams_own: bool) -> bool {
+/// `error` is what came in place of an answer, with its chain of causes. Where it `is_own`
+/// it is sure to be the stream's; else only a reset counts, which connections do not have.
+pub(super) fn is_refusal(error: &(dyn Error + 'static), is_own: bool) -> bool {
     iter::successors(Some(error), |&error| error.source())
         .find_map(|error| error.downcast_ref::<h2::Error>())
         .is_some_and(|error| {
-            let leaves_it_out = error.is_go_away() && streams_own;
+            let leaves_it_out = error.is_go_away() && is_own;
             let refuses_it = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
             error.is_remote() && (leaves_it_out || refuses_it)
         })

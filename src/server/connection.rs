@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! handshakes -> open -> (too old, idle, or the server drains) -> closing -> gone
+//! handshakes -> (the server drains) -> closing -> gone
 //! ```
 //!
 //! The TLS handshake, where there is one, and HTTP/2's share one time limit.
@@ -75,7 +76,7 @@ enum Phase {
     Handshake,
     /// Calls are taken.
     Open,
-    /// GOAWAY was said.
+    /// GOAWAY was said, or will be as soon as the peer speaks HTTP/2.
     Closing,
 }
 
@@ -130,9 +131,9 @@ impl Connections {
         let shaken = tokio::select! {
             shaken = handshake => shaken,
             () = sleep_until(alarms.handshake) => Err(HandshakeError::TimedOut),
-            // No call has begun.
+            // It has been silent for long.
             () = slot.leave().cancelled() => return,
-            // A drain waits: a client may be done with it, and have sent a call.
+            // A drain goes on: for the client it may be over, and a call on its way.
             () = self.lifecycle.cut().cancelled() => return,
         };
         match shaken {
@@ -179,7 +180,7 @@ impl Connections {
         let mut phase = Phase::Handshake;
         let mut alarm = pin!(sleep_until(alarms.next(phase)));
         loop {
-            let close = tokio::select! {
+            let time_to_close = tokio::select! {
                 ended = &mut connection => {
                     if let Err(error) = ended {
                         let error = Cause::of(&error);
@@ -192,20 +193,15 @@ impl Connections {
                     None
                 }
                 () = self.lifecycle.closing().cancelled(), if phase != Phase::Closing => {
-                    // A call that has come with the peer's first words is told to go
-                    // elsewhere, so a silent peer has its time to speak.
-                    Some(if activity.is_established() {
-                        Instant::now() + WHILE_DRAINING
-                    } else {
-                        alarms.handshake
-                    })
+                    Some(WHILE_DRAINING)
                 }
                 () = slot.leave().cancelled(), if phase != Phase::Closing => {
+                    // Both may come to light at once; then a call may have begun.
                     if !activity.is_established() {
                         return;
                     }
                     alarms.may_be_late = true;
-                    Some(Instant::now() + ROUND_TRIP)
+                    Some(ROUND_TRIP)
                 }
                 () = self.lifecycle.cut().cancelled() => return,
                 () = &mut alarm => match phase {
@@ -213,16 +209,14 @@ impl Connections {
                         phase = Phase::Open;
                         None
                     }
-                    Phase::Open => alarms
-                        .is_over(activity, limits.idle_timeout)
-                        .then(|| Instant::now() + grace),
+                    Phase::Open => alarms.is_over(activity, limits.idle_timeout).then_some(grace),
                     Phase::Closing if alarms.wait_for_late_call(activity, grace) => None,
                     // Silent, or too slow to say hello; or its time to finish is over.
                     Phase::Handshake | Phase::Closing => return,
                 },
             };
-            if let Some(close) = close {
-                alarms.close = close;
+            if let Some(time) = time_to_close {
+                alarms.close = Instant::now() + time;
                 connection.as_mut().graceful_shutdown();
                 phase = Phase::Closing;
             }

@@ -29,6 +29,9 @@ use crate::{listen_address::ListenAddress, peer::PeerAddress};
 /// loop does not spin until a connection has closed.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 
+/// As many connections wait to be accepted at most; tokio's own listeners have it so.
+pub(super) const BACKLOG: u16 = 1024;
+
 /// An open port or socket.
 #[derive(Debug)]
 pub enum Listener {
@@ -60,7 +63,8 @@ pub(super) enum Socket {
 /// nothing but TLS is spoken, on either kind of listener.
 ///
 /// For a client a connection is there before it is accepted, and a call may be on it by
-/// then. So those that wait at the close are served, too: they are told to go elsewhere.
+/// then. So those that wait at the close are served, too, though they may be more than
+/// the limit: they are told to go elsewhere.
 pub async fn serve(
     listener: impl Into<Listener> + Send,
     tls: Option<Tls>,
@@ -103,12 +107,8 @@ pub async fn serve(
         () = accept_all => {}
         () = lifecycle.closing().cancelled() => {}
     }
-    let waiting: Vec<_> = without_slot.into_iter().chain(listener.close()).collect();
-    for socket in waiting {
-        tokio::select! {
-            Some(slot) = slots.take() => spawn(socket, slot),
-            () = lifecycle.cut().cancelled() => return,
-        }
+    for socket in without_slot.into_iter().chain(listener.close()) {
+        spawn(socket, slots.beyond());
     }
 }
 
@@ -139,16 +139,22 @@ impl Listener {
         }
     }
 
-    /// Listens no longer; the connections that wait to be accepted. One that comes between
-    /// the last of them and the close is lost: the system has no way to do both at once.
+    /// Listens no longer; the connections that wait to be accepted. On TCP, one that comes
+    /// between the last of them and the close is lost: nothing does both at once.
     fn close(self) -> Vec<Socket> {
         // tokio's `accept` knows only what was there when it last asked the system.
         let listener = match &self {
             Self::Tcp(listener) => SockRef::from(listener),
-            Self::Unix(socket) => socket.listener(),
+            Self::Unix(socket) => {
+                socket.remove_file();
+                socket.listener()
+            }
         };
-        let waiting = std::iter::from_fn(|| listener.accept().ok());
-        let adopted = waiting.filter_map(|(socket, _)| {
+        let waiting = std::iter::from_fn(|| Some(listener.accept()))
+            .take(BACKLOG.into())
+            .take_while(|accepted| !is_would_block(accepted));
+        let adopted = waiting.filter_map(|accepted| {
+            let (socket, _) = accepted.ok()?;
             socket.set_nonblocking(true).ok()?;
             match &self {
                 Self::Tcp(_) => Socket::tcp(TcpStream::from_std(socket.into()).ok()?).ok(),
@@ -157,6 +163,10 @@ impl Listener {
         });
         adopted.collect()
     }
+}
+
+fn is_would_block<T>(result: &io::Result<T>) -> bool {
+    matches!(result, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 impl From<TcpListener> for Listener {

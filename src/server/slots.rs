@@ -53,7 +53,7 @@ pub(super) struct Slot {
     taken: Arc<Taken>,
     activity: Arc<Activity>,
     leave: CancellationToken,
-    _permit: OwnedSemaphorePermit,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 // === impl Slots ===
@@ -73,20 +73,25 @@ impl Slots {
         loop {
             let free = Arc::clone(&self.free);
             if let Ok(permit) = Arc::clone(&free).try_acquire_owned() {
-                return Some(self.taken.occupy(permit));
+                return Some(self.taken.occupy(Some(permit)));
             }
             self.taken.ask_the_longest_idle(Instant::now());
             if let Ok(permit) = timeout(PATIENCE, free.acquire_owned()).await {
-                return permit.ok().map(|permit| self.taken.occupy(permit));
+                return permit.ok().map(|permit| self.taken.occupy(Some(permit)));
             }
         }
+    }
+
+    /// A slot although there may be none left.
+    pub(super) fn beyond(&self) -> Slot {
+        self.taken.occupy(None)
     }
 }
 
 // === impl Taken ===
 
 impl Taken {
-    fn occupy(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Slot {
+    fn occupy(self: &Arc<Self>, permit: Option<OwnedSemaphorePermit>) -> Slot {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (activity, leave) = (Activity::new(), CancellationToken::new());
         let occupant = Occupant {

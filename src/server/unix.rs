@@ -14,10 +14,10 @@ use tokio::{
     time::timeout,
 };
 
+use super::listener::BACKLOG;
+
 /// Owner and group may connect, which needs the right to write (unix(7)).
 const MODE: u32 = 0o660;
-/// As tokio's own listeners have it.
-const BACKLOG: i32 = 1024;
 /// A connection to a socket of this machine takes microseconds, unless its queue is full,
 /// and then somebody is there.
 const PROBE: Duration = Duration::from_secs(1);
@@ -68,7 +68,7 @@ impl UnixSocket {
         let listen = || {
             fs::set_permissions(path, Permissions::from_mode(MODE))?;
             socket.set_nonblocking(true)?;
-            socket.listen(BACKLOG)?;
+            socket.listen(BACKLOG.into())?;
             UnixListener::from_std(socket.into())
         };
         match listen() {
@@ -94,6 +94,11 @@ impl UnixSocket {
         self.listener.accept().await.map(|(stream, _)| stream)
     }
 
+    /// Nobody finds it any more; those who have connected are still there.
+    pub(super) fn remove_file(&self) {
+        remove_own(&self.path, self.identity);
+    }
+
     /// The open socket.
     pub(super) fn listener(&self) -> SockRef<'_> {
         SockRef::from(&self.listener)
@@ -102,7 +107,8 @@ impl UnixSocket {
 
 impl Drop for UnixSocket {
     fn drop(&mut self) {
-        remove_own(&self.path, self.identity);
+        // The open socket holds the file's identity: no other one can have it.
+        self.remove_file();
     }
 }
 

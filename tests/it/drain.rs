@@ -255,7 +255,7 @@ async fn a_call_on_a_connection_that_was_silent_so_far_is_told_to_go_elsewhere()
 }
 
 #[tokio::test]
-async fn calls_that_wait_for_their_connections_place_are_told_to_go_elsewhere() {
+async fn calls_that_wait_for_their_connections_place_are_told_to_go_elsewhere_at_once() {
     let mut gateway = unhurried()
         .with("server.max_connections", "1")
         .start()
@@ -271,13 +271,13 @@ async fn calls_that_wait_for_their_connections_place_are_told_to_go_elsewhere() 
         waiting.push((wire, sent));
     }
     gateway.begin_drain().await;
-    gateway.sandbox.release(ID);
-    let call = first.answer().await.unwrap();
-    assert_eq!(call.grpc_status().code(), Code::Ok);
     for (wire, sent) in waiting {
         assert_draining(&sent.answer().await.unwrap().error());
         wire.closed().await.unwrap();
     }
+    gateway.sandbox.release(ID);
+    let call = first.answer().await.unwrap();
+    assert_eq!(call.grpc_status().code(), Code::Ok);
     gateway.stopped().await;
     assert_eq!(gateway.sandbox.posts("213216"), 0);
 }
