@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -11,7 +12,7 @@ use std::{
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream, UnixStream},
+    net::{TcpListener, TcpSocket, TcpStream, UnixStream},
     time::sleep,
 };
 
@@ -29,7 +30,8 @@ use crate::{listen_address::ListenAddress, peer::PeerAddress};
 /// loop does not spin until a connection has closed.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 
-/// As many connections wait to be accepted at most; tokio's own listeners have it so.
+/// As many connections may wait to be accepted: when another instance leaves, all its
+/// clients come at once. tokio's own TCP listeners have 128.
 pub(super) const BACKLOG: u16 = 1024;
 
 /// An open port or socket.
@@ -118,7 +120,7 @@ impl Listener {
     /// Opens it. A port 0 becomes a free one.
     pub async fn bind(address: &ListenAddress) -> Result<Self, ListenError> {
         Ok(match address {
-            ListenAddress::Tcp(address) => Self::Tcp(TcpListener::bind(address).await?),
+            ListenAddress::Tcp(address) => Self::Tcp(bind_tcp(*address)?),
             ListenAddress::Unix(path) => Self::Unix(UnixSocket::bind(path).await?),
         })
     }
@@ -163,6 +165,18 @@ impl Listener {
         });
         adopted.collect()
     }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // A new instance need not wait for the connections of the last one to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG.into())
 }
 
 fn is_would_block<T>(result: &io::Result<T>) -> bool {

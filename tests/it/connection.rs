@@ -1,11 +1,14 @@
 //! A connection's life: it ends in good order, in time, and costs no call.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
+use futures_util::future::try_join_all;
 use http::StatusCode;
 use incidentgate::{
+    listen_address::ListenAddress,
     pb::health::{HealthCheckRequest, health_check_response::ServingStatus},
     sandbox::{Fault, Task},
+    server::Listener,
 };
 use socket2::{Domain, Socket, Type};
 use tokio::{
@@ -352,6 +355,18 @@ async fn a_connection_above_the_limit_waits_for_a_place() {
     let call = waits.answer().await.unwrap();
     assert_eq!(call.grpc_status().code(), Code::Ok);
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_crowd_may_connect_before_the_first_is_accepted() {
+    let any = ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let listener = Listener::bind(&any).await.unwrap();
+    let ListenAddress::Tcp(address) = listener.address().unwrap() else {
+        panic!("{listener:?}");
+    };
+    // Whoever finds the queue full tries again after a second, and then ever more rarely.
+    let crowd = (0..300).map(|_| TcpStream::connect(address));
+    within(try_join_all(crowd)).await.unwrap();
 }
 
 #[tokio::test]
