@@ -167,6 +167,18 @@ impl Listener {
     }
 }
 
+impl From<TcpListener> for Listener {
+    fn from(listener: TcpListener) -> Self {
+        Self::Tcp(listener)
+    }
+}
+
+impl From<UnixSocket> for Listener {
+    fn from(socket: UnixSocket) -> Self {
+        Self::Unix(socket)
+    }
+}
+
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
@@ -181,18 +193,6 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
 
 fn is_would_block<T>(result: &io::Result<T>) -> bool {
     matches!(result, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-}
-
-impl From<TcpListener> for Listener {
-    fn from(listener: TcpListener) -> Self {
-        Self::Tcp(listener)
-    }
-}
-
-impl From<UnixSocket> for Listener {
-    fn from(socket: UnixSocket) -> Self {
-        Self::Unix(socket)
-    }
 }
 
 // === impl Socket ===

@@ -20,8 +20,8 @@ use tonic_reflection::pb::v1::{
 };
 
 use crate::support::{
-    Answer, EXECUTE, Gateway, GatewayBuilder, RawCall, Stub, Valve, Wire, answer, execute_message,
-    head, request, valve::Frame, within,
+    Answer, EXECUTE, Gateway, GatewayBuilder, RawCall, Sent, Stub, Valve, Wire, answer,
+    execute_message, head, request, valve::Frame, within,
 };
 
 const ID: &str = "213213";
@@ -46,6 +46,23 @@ async fn accepted(gateway: &Gateway) {
     within(health.check(HealthCheckRequest::default()))
         .await
         .unwrap();
+}
+
+/// A call in flight, for which the drain waits.
+async fn hold(gateway: &Gateway) -> Sent {
+    gateway.sandbox.script(ID, [Fault::hold()]);
+    let sent = Wire::connect(gateway.addr).await.execute(ID, &[]).await;
+    within(gateway.sandbox.wait_for_posts(ID, 1)).await;
+    sent
+}
+
+/// Lets it end, and with it the drain; no other call has started anything.
+async fn end(mut gateway: Gateway, held: Sent) {
+    gateway.sandbox.release(ID);
+    let call = held.answer().await.unwrap();
+    assert_eq!(call.grpc_status().code(), Code::Ok);
+    gateway.stopped().await;
+    assert_eq!(gateway.sandbox.posts("213216"), 0);
 }
 
 #[tokio::test]
@@ -235,10 +252,8 @@ async fn a_call_that_crosses_the_goaway_is_told_to_go_elsewhere() {
 
 #[tokio::test]
 async fn a_call_on_a_connection_that_was_silent_so_far_is_told_to_go_elsewhere() {
-    let mut gateway = unhurried().start().await;
-    gateway.sandbox.script(ID, [Fault::hold()]);
-    let first = Wire::connect(gateway.addr).await.execute(ID, &[]).await;
-    within(gateway.sandbox.wait_for_posts(ID, 1)).await;
+    let gateway = unhurried().start().await;
+    let first = hold(&gateway).await;
     let silent = TcpStream::connect(gateway.addr).await.unwrap();
     accepted(&gateway).await;
     gateway.begin_drain().await;
@@ -247,22 +262,16 @@ async fn a_call_on_a_connection_that_was_silent_so_far_is_told_to_go_elsewhere()
     let second = wire.execute("213216", &[]).await;
     assert_draining(&second.answer().await.unwrap().error());
     wire.closed().await.unwrap();
-    gateway.sandbox.release(ID);
-    let call = first.answer().await.unwrap();
-    assert_eq!(call.grpc_status().code(), Code::Ok);
-    gateway.stopped().await;
-    assert_eq!(gateway.sandbox.posts("213216"), 0);
+    end(gateway, first).await;
 }
 
 #[tokio::test]
 async fn calls_that_wait_for_their_connections_place_are_told_to_go_elsewhere_at_once() {
-    let mut gateway = unhurried()
+    let gateway = unhurried()
         .with("server.max_connections", "1")
         .start()
         .await;
-    gateway.sandbox.script(ID, [Fault::hold()]);
-    let first = Wire::connect(gateway.addr).await.execute(ID, &[]).await;
-    within(gateway.sandbox.wait_for_posts(ID, 1)).await;
+    let first = hold(&gateway).await;
     let mut waiting = Vec::new();
     for _ in 0..8 {
         // The first of them is accepted, and the others are not even that.
@@ -275,11 +284,7 @@ async fn calls_that_wait_for_their_connections_place_are_told_to_go_elsewhere_at
         assert_draining(&sent.answer().await.unwrap().error());
         wire.closed().await.unwrap();
     }
-    gateway.sandbox.release(ID);
-    let call = first.answer().await.unwrap();
-    assert_eq!(call.grpc_status().code(), Code::Ok);
-    gateway.stopped().await;
-    assert_eq!(gateway.sandbox.posts("213216"), 0);
+    end(gateway, first).await;
 }
 
 #[tokio::test]

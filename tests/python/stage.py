@@ -45,7 +45,8 @@ class Stage:
                 if "TLS" in name:
                     arguments += ["--ca-file", self.authority.file]
                 if name == "mutual TLS":
-                    certificate, key = self.authority.issue("client", Certificate(dns=("responder.soc.svc",), common_name="responder"))
+                    responder = Certificate(dns=("responder.soc.svc",), common_name="responder")
+                    certificate, key = self.authority.issue("client", responder)
                     arguments += ["--certificate-file", certificate, "--key-file", key]
                 return contextlib.nullcontext(lambda _: arguments)
 
