@@ -194,6 +194,7 @@ pub fn graph_options(config: &Config) -> anyhow::Result<GraphOptions> {
         pool_idle_timeout: graph.pool_idle_timeout,
         tls: files::read_graph(graph)?,
         http2_prior_knowledge: graph.http2_prior_knowledge,
+        max_concurrent_streams: graph.max_concurrent_streams,
     })
 }
 

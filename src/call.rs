@@ -216,6 +216,7 @@ mod tests {
             pool_idle_timeout: SECOND,
             tls: GraphTls::default(),
             http2_prior_knowledge: false,
+            max_concurrent_streams: 100,
         };
         Calls::new(
             GraphClient::new(&options, Propagator::default(), metrics.clone()).unwrap(),

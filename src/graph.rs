@@ -15,6 +15,7 @@ mod echo;
 mod error_body;
 mod error_kind;
 mod exchange;
+mod lanes;
 mod refusal;
 mod request;
 mod retry_after;

@@ -1,14 +1,21 @@
 //! HTTP to the other services: how a client is built, and small documents.
 //!
-//! Graph has clients of its own, made by the same [`builder`].
+//! Graph has clients of its own, which begin with the same [`Trust`].
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, header::RETRY_AFTER};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use reqwest::{Certificate, Client, ClientBuilder, redirect, retry};
+use reqwest::{Client, ClientBuilder, redirect, retry};
+use rustls_platform_verifier::Verifier;
 use tokio::time::timeout;
+use tokio_rustls::rustls::{
+    self, ClientConfig,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, pem::PemObject as _},
+    sign::{CertifiedKey, SingleCertAndKey},
+};
 use url::Url;
 
 use crate::cause::Cause;
@@ -53,11 +60,14 @@ pub enum BuildError {
     /// There is no extra certificate.
     #[error("it holds no readable PEM certificates")]
     ExtraRoots,
-    /// TLS could not be set up.
+    /// There are no certificates to trust.
     #[error(
         "no TLS client could be set up; install the system's CA certificates (ca-certificates) or name a bundle"
     )]
-    Client(#[source] reqwest::Error),
+    Roots(#[from] rustls::Error),
+    /// There is no client.
+    #[error("no HTTP client could be set up")]
+    Client(#[from] reqwest::Error),
 }
 
 /// Why there is no complete answer.
@@ -74,28 +84,69 @@ pub enum NoAnswer {
     TooLarge,
 }
 
-/// What every client has: no redirect is followed, nothing is sent twice, and
-/// `extra_roots` (PEM) are trusted beside the system's certificates.
-pub fn builder(way: Way, extra_roots: Option<&[u8]>) -> Result<ClientBuilder, BuildError> {
-    let mut builder = Client::builder()
-        .user_agent(USER_AGENT)
-        .retry(retry::never())
-        .redirect(redirect::Policy::none())
-        .referer(false)
-        .https_only(way == Way::Secure);
-    if way == Way::Plain {
-        // It needs no certificates either, which a minimal container may not have.
-        builder = builder.no_proxy().tls_certs_only([]);
+/// What clients that trust the same authorities share: certificates are loaded once, and
+/// TLS sessions of one are resumed by the others.
+#[derive(Debug, Clone)]
+pub struct Trust(Option<ClientConfig>);
+
+// === impl Trust ===
+
+impl Trust {
+    /// `extra_roots` (PEM) are trusted beside the system's certificates. Blocks while those
+    /// are read. Plain HTTP needs none, which a minimal container may not have.
+    pub fn new(way: Way, extra_roots: Option<&[u8]>) -> Result<Self, BuildError> {
+        Self::showing(way, extra_roots, None)
     }
-    if let Some(pem) = extra_roots {
-        // Text without any PEM block is a bundle of none for the parser.
-        let certificates = Certificate::from_pem_bundle(pem)
-            .ok()
-            .filter(|certificates| !certificates.is_empty())
-            .ok_or(BuildError::ExtraRoots)?;
-        builder = builder.tls_certs_merge(certificates);
+
+    /// The same, for clients that show the server a certificate.
+    pub fn showing(
+        way: Way,
+        extra_roots: Option<&[u8]>,
+        client: Option<CertifiedKey>,
+    ) -> Result<Self, BuildError> {
+        let extra_roots = extra_roots.map(certificates).transpose()?;
+        if way == Way::Plain {
+            return Ok(Self(None));
+        }
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let extra_roots = extra_roots.unwrap_or_default();
+        let verifier = Verifier::new_with_extra_roots(extra_roots, Arc::clone(&provider))?;
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut config = match client {
+            None => config.with_no_client_auth(),
+            Some(client) => {
+                config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(client)))
+            }
+        };
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self(Some(config)))
     }
-    Ok(builder)
+
+    /// What every client has: no redirect is followed and nothing is sent twice.
+    pub fn client(&self) -> ClientBuilder {
+        let builder = Client::builder()
+            .user_agent(USER_AGENT)
+            .retry(retry::never())
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .https_only(self.0.is_some());
+        match &self.0 {
+            Some(config) => builder.tls_backend_preconfigured(config.clone()),
+            None => builder.no_proxy().tls_certs_only([]),
+        }
+    }
+}
+
+/// Text without any PEM block is a bundle of none for the parser.
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, BuildError> {
+    CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .ok()
+        .filter(|certificates| !certificates.is_empty())
+        .ok_or(BuildError::ExtraRoots)
 }
 
 // === impl Way ===
@@ -120,9 +171,7 @@ impl Documents {
         extra_roots: Option<&[u8]>,
         timeout: Duration,
     ) -> Result<Self, BuildError> {
-        let client = builder(way, extra_roots)?
-            .build()
-            .map_err(BuildError::Client)?;
+        let client = Trust::new(way, extra_roots)?.client().build()?;
         Ok(Self { client, timeout })
     }
 

@@ -5,7 +5,6 @@
 
 use std::{path::PathBuf, time::SystemTime};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio_rustls::rustls::{
     self, InconsistentKeys, RootCertStore,
     crypto::aws_lc_rs,
@@ -78,24 +77,6 @@ impl Pair {
                 TlsError::UnusableKey(self.key.source.clone())
             }
         })
-    }
-
-    /// The key and the certificates as one PEM text with nothing else in it, for a library
-    /// that is strict about what it takes. Checks the same.
-    pub fn to_pem(&self) -> Result<Vec<u8>, TlsError> {
-        self.certified()?;
-        let key = private_key(&self.key)?;
-        let label = match &key {
-            PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
-            PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
-            // PKCS #8: `certified` has refused what is none of the three.
-            PrivateKeyDer::Pkcs8(_) | _ => "PRIVATE KEY",
-        };
-        let mut pem = block(label, key.secret_der());
-        for certificate in certificates(&self.certificate)? {
-            pem.push_str(&block("CERTIFICATE", &certificate));
-        }
-        Ok(pem.into_bytes())
     }
 
     /// Warns when the certificate's time is over: peers will refuse it, but the clock may
@@ -174,21 +155,6 @@ pub fn private_key(file: &File) -> Result<PrivateKeyDer<'static>, TlsError> {
             TlsError::NoKey(file.source.clone())
         }
     })
-}
-
-/// RFC 7468, section 2: lines of 64 characters.
-fn block(label: &str, der: &[u8]) -> String {
-    let mut text = format!("-----BEGIN {label}-----\n");
-    let end = format!("-----END {label}-----\n");
-    let body = STANDARD.encode(der);
-    let mut rest = body.as_str();
-    while !rest.is_empty() {
-        let (line, more) = rest.split_at(rest.len().min(64));
-        text.push_str(line);
-        text.push('\n');
-        rest = more;
-    }
-    text + &end
 }
 
 #[cfg(test)]

@@ -186,6 +186,10 @@ settings! {
         /// Speak HTTP/2 without negotiation. Only for a plain-http `graph.url`, where
         /// there is no TLS to negotiate it.
         http2_prior_knowledge: bool = "false", flag();
+        /// Requests at the same time on one HTTP/2 connection to Graph; for further ones
+        /// there are further connections. Not more than the server admits
+        /// (`SETTINGS_MAX_CONCURRENT_STREAMS`), or they wait.
+        max_concurrent_streams: usize = "100", whole(1, 100_000);
     }
 
     /// When a POST is sent again for the same call. Only what was certainly not started is.

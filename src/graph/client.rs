@@ -13,6 +13,7 @@ use super::{
     clients::{BuildError, Clients, GraphTls},
     departure::Departure,
     exchange::Exchange,
+    lanes::Turn,
     request,
     span::{Operation, RequestTelemetry},
     task::read_task,
@@ -40,6 +41,9 @@ pub struct GraphOptions {
     pub tls: GraphTls,
     /// HTTP/2 without TLS, for an upstream on loopback.
     pub http2_prior_knowledge: bool,
+    /// The most requests at the same time on one connection; for further ones there are
+    /// further connections.
+    pub max_concurrent_streams: usize,
 }
 
 /// The one shared client. Clones share its connections.
@@ -138,11 +142,16 @@ impl GraphClient {
         let until = Instant::now() + shared.attempt_timeout;
         let request = request::execute(&shared.root, command, authorization, departure, &span);
         let mut exchange = match request {
-            Ok(request) => match timeout_at(until, shared.post(request, on_new_connection)).await {
-                Ok(Ok(response)) => Exchange::read(response, authorization, until, classify).await,
-                Ok(Err(error)) => Exchange::broken(departure, Some(error)),
-                Err(_) => Exchange::broken(departure, None),
-            },
+            Ok(request) => {
+                let (_turn, response) = shared.post(request, on_new_connection);
+                match timeout_at(until, response).await {
+                    Ok(Ok(response)) => {
+                        Exchange::read(response, authorization, until, classify).await
+                    }
+                    Ok(Err(error)) => Exchange::broken(departure, Some(error)),
+                    Err(_) => Exchange::broken(departure, None),
+                }
+            }
             Err(failure) => Exchange::unsent(failure),
         };
         if let Err(failure) = &mut exchange.result {
@@ -171,19 +180,21 @@ impl GraphClient {
 // === impl Shared ===
 
 impl Shared {
-    /// What it returns holds the client by itself.
+    /// The answer to come, and the request's room on a connection, to be held until it is
+    /// read.
     fn post(
         &self,
         request: Request,
         on_new_connection: bool,
-    ) -> impl Future<Output = Result<Response, reqwest::Error>> + use<> {
+    ) -> (
+        Option<Turn>,
+        impl Future<Output = Result<Response, reqwest::Error>> + use<>,
+    ) {
         let clients = self.clients.load();
-        let client = if on_new_connection {
-            &clients.unpooled
-        } else {
-            &clients.pooled
-        };
-        client.execute(request)
+        let turn = (!on_new_connection).then(|| clients.pooled.enter());
+        let client = turn.as_ref().map_or(&clients.unpooled, Turn::client);
+        let response = client.execute(request);
+        (turn, response)
     }
 
     async fn read(

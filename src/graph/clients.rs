@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Identity, Url};
+use reqwest::{Client, ClientBuilder, Url};
 
-use super::client::GraphOptions;
+use super::{client::GraphOptions, lanes::Lanes};
 use crate::{
-    outbound::{self, Way},
+    outbound::{self, Trust, Way},
     reload::File,
     tls::{Pair, TlsError},
 };
@@ -28,7 +28,7 @@ pub struct GraphTls {
 /// Clients with the same certificates.
 #[derive(Debug)]
 pub(super) struct Clients {
-    pub(super) pooled: Client,
+    pub(super) pooled: Lanes,
     /// Keeps no connection, so that each request makes one of its own.
     pub(super) unpooled: Client,
     /// For looks: where POSTs and their connections are in trouble, these are not, and
@@ -47,7 +47,10 @@ pub enum BuildError {
     Identity(#[from] TlsError),
     /// There are no certificates to trust.
     #[error("graph.ca_file")]
-    Client(#[from] outbound::BuildError),
+    Trust(#[from] outbound::BuildError),
+    /// There is no client.
+    #[error("no HTTP client for Graph could be set up")]
+    Client(#[from] reqwest::Error),
 }
 
 // === impl Clients ===
@@ -55,33 +58,32 @@ pub enum BuildError {
 impl Clients {
     /// Sets them up; connects to nothing yet. Reads the system's certificates.
     pub(super) fn new(options: &GraphOptions, tls: &GraphTls) -> Result<Self, BuildError> {
+        let url = Url::parse(&options.url).map_err(|_| BuildError::Url)?;
+        let roots = tls.roots.as_ref().map(|file| &*file.bytes);
+        let identity = tls.client.as_ref().map(Pair::certified).transpose()?;
+        let trust = Trust::showing(Way::to(&url), roots, identity)?;
+        let unpooled = client(options, &trust).pool_max_idle_per_host(0);
+        let looks = client(options, &trust);
+        let (width, options) = (options.max_concurrent_streams, options.clone());
         Ok(Self {
-            pooled: client(options, tls, true)?,
-            unpooled: client(options, tls, false)?,
-            looks: client(options, tls, true)?,
+            pooled: Lanes::new(width, move || client(&options, &trust).build())?,
+            unpooled: unpooled.build()?,
+            looks: looks.build()?,
         })
     }
 }
 
-/// `pooled`: whether connections are kept and shared.
-fn client(options: &GraphOptions, tls: &GraphTls, pooled: bool) -> Result<Client, BuildError> {
-    let url = Url::parse(&options.url).map_err(|_| BuildError::Url)?;
-    let roots = tls.roots.as_ref().map(|file| &*file.bytes);
-    let mut builder = outbound::builder(Way::to(&url), roots)?
+fn client(options: &GraphOptions, trust: &Trust) -> ClientBuilder {
+    let builder = trust
+        .client()
         .connect_timeout(options.connect_timeout)
         .pool_idle_timeout(options.pool_idle_timeout)
         .http2_keep_alive_interval(PING_INTERVAL)
         .http2_keep_alive_timeout(PING_TIMEOUT)
         .http2_keep_alive_while_idle(true);
     if options.http2_prior_knowledge {
-        builder = builder.http2_prior_knowledge();
+        builder.http2_prior_knowledge()
+    } else {
+        builder
     }
-    if !pooled {
-        builder = builder.pool_max_idle_per_host(0);
-    }
-    if let Some(pair) = &tls.client {
-        let identity = Identity::from_pem(&pair.to_pem()?).map_err(outbound::BuildError::Client)?;
-        builder = builder.identity(identity);
-    }
-    Ok(builder.build().map_err(outbound::BuildError::Client)?)
 }
