@@ -40,7 +40,7 @@ pub use self::{
 };
 use self::{
     file::LogFile,
-    queue::{Item, Waiting},
+    queue::{Item, Queue, Waiting},
     sink::{Sink, Stream},
     writer::Writer,
 };
@@ -59,7 +59,7 @@ pub struct Audit(Option<Log>);
 
 #[derive(Debug, Clone)]
 struct Log {
-    queue: mpsc::Sender<Item>,
+    queue: Queue,
     places: Arc<Semaphore>,
     on_failure: OnFailure,
 }
@@ -165,13 +165,13 @@ impl Audit {
             metrics,
             medium: _,
         } = options;
-        let (queue, items) = mpsc::channel();
+        let (inlet, items) = mpsc::channel();
         let writer = Writer::new(sink, fsync, on_failure, metrics);
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("audit".to_owned())
             .spawn(move || writer.run(&items))?;
         Ok(Self(Some(Log {
-            queue,
+            queue: Queue::new(inlet, thread.thread().clone()),
             places: Arc::new(Semaphore::new(MAX_WAITING)),
             on_failure,
         })))
@@ -200,7 +200,7 @@ impl Audit {
             answer,
             _place: place,
         };
-        log.queue.send(Item::Intent(Box::new(waiting))).ok();
+        log.queue.send(Item::Intent(Box::new(waiting)));
         // A writer that is gone has dropped the other end.
         let Ok(recorded) = answered.await else {
             return log.without_writer();
@@ -215,7 +215,7 @@ impl Audit {
             return true;
         };
         let (answer, answered) = oneshot::channel();
-        log.queue.send(Item::Flush(answer)).ok();
+        log.queue.send(Item::Flush(answer));
         matches!(tokio::time::timeout(limit, answered).await, Ok(Ok(true)))
     }
 }

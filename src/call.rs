@@ -22,7 +22,6 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::Span;
 
 use self::{
     detachable::Detachable,
@@ -45,9 +44,8 @@ use crate::{
     deadline::Deadline,
     failure::Failure,
     graph::{Departed, GraphClient},
-    peer::PeerAddress,
     retry::{Budget, Policy},
-    telemetry::Metrics,
+    telemetry::{ActiveSpan, Metrics},
     throttle::Gates,
 };
 
@@ -91,11 +89,11 @@ pub struct Call {
     /// Who calls.
     pub caller: Caller,
     /// The other end of the caller's connection.
-    pub peer: PeerAddress,
+    pub peer: Arc<str>,
     /// Until when the caller must be answered.
     pub deadline: Deadline,
     /// The server span.
-    pub span: Span,
+    pub span: ActiveSpan,
     /// Its place among the calls in flight.
     pub place: Place,
 }
@@ -170,7 +168,7 @@ impl Calls {
             &self.tasks,
             &self.ending,
             &self.tools.metrics,
-            &span,
+            span.span(),
             &place,
         );
         tokio::select! {
@@ -255,9 +253,9 @@ mod tests {
             },
             credential: Credential::Given(authorization),
             caller: Caller::anonymous(),
-            peer: PeerAddress::Unix,
+            peer: "unix".into(),
             deadline: Deadline::new(Instant::now(), timeout),
-            span: Span::none(),
+            span: ActiveSpan::none(),
             place: Place::new(Places::new(
                 limits,
                 CancellationToken::new(),

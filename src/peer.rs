@@ -6,7 +6,7 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 
 pub use certificate::{ClientCertificate, Unreadable};
 
-/// Who has opened a connection. Clones share the certificate.
+/// Who has opened a connection. Clones share the certificate and the text.
 #[derive(Debug, Clone)]
 pub struct Peer {
     /// Where it comes from.
@@ -14,6 +14,8 @@ pub struct Peer {
     /// What it has shown in the TLS handshake, which has verified it. None without TLS,
     /// and where the peer has shown none.
     pub certificate: Option<Arc<ClientCertificate>>,
+    /// The address as text, made once for a connection.
+    text: Arc<str>,
 }
 
 /// The socket's other end. Shown as `IP:PORT` or as `unix`.
@@ -34,7 +36,13 @@ impl Peer {
         Self {
             address,
             certificate: None,
+            text: address.to_string().into(),
         }
+    }
+
+    /// The address as it is shown.
+    pub fn text(&self) -> &Arc<str> {
+        &self.text
     }
 
     /// Whether it is on this machine: a loopback address or the unix socket.

@@ -4,9 +4,10 @@ pub mod status;
 pub mod table;
 mod validate;
 
+use std::sync::Arc;
+
+use opentelemetry::KeyValue;
 use tonic::{Request, Response, Status};
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::{
     call::{Call, Calls, Confirmation, Done},
@@ -18,7 +19,7 @@ use crate::{
     pb,
     pb::incident_task_service_server::IncidentTaskService,
     peer::Peer,
-    telemetry::{Outcome, names},
+    telemetry::{ActiveSpan, Outcome, names},
 };
 
 pub use crate::call::{Place, PlaceLimits, Places};
@@ -45,7 +46,7 @@ pub struct CallContext {
     /// Who calls, as far as it is proven.
     pub caller: Caller,
     /// The server span.
-    pub span: Span,
+    pub span: ActiveSpan,
     /// The call's place among those in flight, not taken yet.
     pub place: Place,
 }
@@ -90,7 +91,10 @@ impl IncidentTasks {
         };
         let command = command?;
         let client_request_id = command.client_request_id.as_str().to_owned();
-        span.set_attribute(names::GRAPH_CLIENT_REQUEST_ID, client_request_id.clone());
+        span.add(|| {
+            let id = client_request_id.clone();
+            [KeyValue::new(names::GRAPH_CLIENT_REQUEST_ID, id)]
+        });
         let done = async {
             // Only now: a caller who is slow to send, or has no token, holds no place.
             place.take(deadline).await?;
@@ -98,7 +102,7 @@ impl IncidentTasks {
                 command,
                 credential,
                 caller,
-                peer: peer.address,
+                peer: Arc::clone(peer.text()),
                 deadline,
                 span,
                 place,

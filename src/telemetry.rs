@@ -5,7 +5,8 @@
 //! | `names` | every attribute and metric name |
 //! | `settings` | the `OTEL_*` variables |
 //! | `log_options`, `logs`, `log_line` | log lines on stderr, and which spans exist |
-//! | `metrics`, `instruments`, `labels` | what is measured, and what tells their values apart |
+//! | `metrics`, `instruments`, `bound`, `labels` | what is measured, and what tells their values apart |
+//! | `active_span` | a span as both libraries know it |
 //! | `propagation`, `b3` | trace context in and out |
 //! | `export` | providers, OTLP, shutdown |
 //!
@@ -14,7 +15,9 @@
 //! layer is there all the same, with a tracer that does nothing: a span then has the
 //! context of its caller, which therefore still reaches Graph and the log lines.
 
+mod active_span;
 mod b3;
+mod bound;
 mod export;
 mod instruments;
 pub mod labels;
@@ -38,6 +41,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
+pub use self::active_span::ActiveSpan;
 pub use self::labels::{
     AuditResult, ClientRequest, FetchOf, Outcome, Reconciled, Reloaded, ResendCause, Upstream,
     address_of_host,

@@ -1,13 +1,12 @@
 //! A recorded intent, and the promise that an outcome follows.
 
-use std::{sync::mpsc::Sender, time::SystemTime};
+use std::time::SystemTime;
 
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::{
-    queue::{Item, Line},
-    record::{Event, Intent, Outcome},
+    queue::{Item, Line, Queue},
+    record::{Event, Intent, Outcome, Subject},
 };
 use crate::telemetry;
 
@@ -21,13 +20,12 @@ pub struct Entry(Option<Open>);
 
 #[derive(Debug)]
 struct Open {
-    id: Uuid,
-    intent: Intent,
+    subject: Subject,
     begun: Instant,
     stage: Stage,
     /// Whether the intent stands in the log, so that an outcome must follow.
     owed: bool,
-    queue: Sender<Item>,
+    queue: Queue,
 }
 
 /// How far the call got; what a drop means depends on it.
@@ -47,18 +45,17 @@ impl Entry {
 
     /// An entry whose intent is on its way to the log, and its line. Until it is
     /// [claimed](Self::claimed), dropping it says that nothing was sent.
-    pub(super) fn new(intent: Intent, queue: Sender<Item>) -> (Self, Line) {
+    pub(super) fn new(intent: Intent, queue: Queue) -> (Self, Line) {
         // From this thread's generator: the kernel's costs a system call.
         let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
-        let intent = intent.cleaned();
+        let subject = Subject::new(id, intent);
         let line = Line {
-            text: intent.line(id, SystemTime::now()),
+            text: subject.intent_line(SystemTime::now()),
             event: Event::Intent,
             owed: false,
         };
         let open = Open {
-            id,
-            intent,
+            subject,
             begun: Instant::now(),
             stage: Stage::Recording,
             owed: true,
@@ -129,15 +126,14 @@ impl Open {
     fn end(self, outcome: Outcome) {
         let elapsed = self.begun.elapsed();
         let text = self
-            .intent
-            .outcome_line(self.id, SystemTime::now(), outcome, elapsed);
+            .subject
+            .outcome_line(SystemTime::now(), outcome, elapsed);
         let line = Line {
             text,
             event: Event::Outcome,
             owed: self.owed,
         };
-        // The writer lives as long as anyone can send; only its own panic ends it before.
-        self.queue.send(Item::Outcome(line)).ok();
+        self.queue.send(Item::Outcome(line));
     }
 }
 

@@ -1,6 +1,19 @@
-//! What waits for the writer.
+//! What waits for the writer, and when it is woken.
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread::Thread,
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, oneshot},
+    task::yield_now,
+};
 
 use super::{Unrecorded, entry::Entry, record::Event};
 
@@ -27,10 +40,83 @@ pub(super) struct Waiting {
 #[derive(Debug)]
 pub(super) struct Line {
     /// With its newline.
-    pub(super) text: String,
+    pub(super) text: Vec<u8>,
     pub(super) event: Event,
     /// Whether it ends an intent that stands in the log, and so must not be given up.
     pub(super) owed: bool,
+}
+
+/// The end of the queue into which records go. Clones are the same end; with the last
+/// one the queue is closed.
+#[derive(Debug, Clone)]
+pub(super) struct Queue(Arc<Inlet>);
+
+#[derive(Debug)]
+struct Inlet {
+    items: mpsc::Sender<Item>,
+    /// Behind the items: it rings when they are closed.
+    bell: Closing,
+}
+
+/// Wakes the writer.
+#[derive(Debug)]
+struct Bell {
+    writer: Thread,
+    /// Whether it is going to ring.
+    is_pulled: AtomicBool,
+}
+
+/// Rings when it is dropped.
+#[derive(Debug)]
+struct Closing(Arc<Bell>);
+
+// === impl Queue ===
+
+impl Queue {
+    /// What goes into `items` wakes the `writer`, which has the other end.
+    pub(super) fn new(items: mpsc::Sender<Item>, writer: Thread) -> Self {
+        let bell = Closing(Arc::new(Bell {
+            writer,
+            is_pulled: AtomicBool::new(false),
+        }));
+        Self(Arc::new(Inlet { items, bell }))
+    }
+
+    /// Never blocks. A writer that is gone, which only a panic does, drops the item.
+    pub(super) fn send(&self, item: Item) {
+        if self.0.items.send(item).is_ok() {
+            self.0.bell.0.pull();
+        }
+    }
+}
+
+// === impl Bell ===
+
+impl Bell {
+    /// Rings once the calls that are ready to run have run. To wake a thread for each
+    /// record costs more than to write it; so that those which come together go out
+    /// together.
+    fn pull(self: &Arc<Self>) {
+        if self.is_pulled.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // A task that a runtime drops rings, too.
+        let closing = Closing(Arc::clone(self));
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                yield_now().await;
+                drop(closing);
+            });
+        }
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        // From here on a new item pulls again; the writer sees those before.
+        self.0.is_pulled.swap(false, Ordering::AcqRel);
+        self.0.writer.unpark();
+    }
 }
 
 // === impl Waiting ===

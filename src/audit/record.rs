@@ -1,6 +1,9 @@
 //! What a line of the audit log says.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    io::Write as _,
+    time::{Duration, SystemTime},
+};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -66,29 +69,32 @@ pub struct Outcome {
 }
 
 /// Which of its call's two records a line is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Event {
     Intent,
     Outcome,
 }
 
-/// One line.
+/// What both lines of a call say, its id among them: made once, as members of a JSON object.
+#[derive(Debug)]
+pub(super) struct Subject(Vec<u8>);
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Record<'a> {
-    /// RFC 3339 in UTC, with microseconds.
-    time: String,
-    event: Event,
+struct Members<'a> {
+    /// Joins the intent to its outcome.
     id: Uuid,
     task_id: &'a str,
     client_request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<&'a str>,
     caller: &'a Caller,
-    #[serde(flatten)]
-    end: Option<End<'a>>,
 }
+
+/// Room in bytes for what is usual; a longer text takes more.
+const USUAL_SUBJECT: usize = 512;
+const BESIDE_SUBJECT: usize = 256;
 
 /// What only an outcome has.
 #[derive(Serialize)]
@@ -108,7 +114,7 @@ struct End<'a> {
 
 impl Intent {
     /// The same with every text capped and free of control characters.
-    pub(super) fn cleaned(self) -> Self {
+    fn cleaned(self) -> Self {
         let Caller {
             peer,
             names,
@@ -132,46 +138,78 @@ impl Intent {
             trace_id: self.trace_id.map(|id| clean(id, MAX_TEXT)),
         }
     }
+}
 
-    /// The line that says that a POST is about to leave. `id` joins it to its outcome.
-    pub(super) fn line(&self, id: Uuid, now: SystemTime) -> String {
-        self.record(id, now, Event::Intent, None)
+// === impl Subject ===
+
+impl Subject {
+    /// Of the call whose lines `id` joins.
+    pub(super) fn new(id: Uuid, intent: Intent) -> Self {
+        let intent = intent.cleaned();
+        let mut members = Vec::with_capacity(USUAL_SUBJECT);
+        push_members(
+            &mut members,
+            &Members {
+                id,
+                task_id: &intent.task_id,
+                client_request_id: &intent.client_request_id,
+                trace_id: intent.trace_id.as_deref(),
+                caller: &intent.caller,
+            },
+        );
+        Self(members)
+    }
+
+    /// The line that says that a POST is about to leave.
+    pub(super) fn intent_line(&self, now: SystemTime) -> Vec<u8> {
+        let mut line = self.begin(now, Event::Intent);
+        line.extend(b"}\n");
+        line
     }
 
     /// The line that says what became of it, so long after the intent.
     pub(super) fn outcome_line(
         &self,
-        id: Uuid,
         now: SystemTime,
         outcome: Outcome,
         elapsed: Duration,
-    ) -> String {
+    ) -> Vec<u8> {
         let reason = outcome.reason.map(|reason| clean(reason, MAX_TEXT));
         let graph_request_id = outcome.graph_request_id.map(|id| clean(id, MAX_TEXT));
-        let end = End {
-            outcome: outcome.outcome.as_str(),
-            code: outcome.code,
-            reason: reason.as_deref(),
-            graph_request_id: graph_request_id.as_deref(),
-            attempts: outcome.attempts,
-            duration_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-        };
-        self.record(id, now, Event::Outcome, Some(end))
+        let mut line = self.begin(now, Event::Outcome);
+        push_members(
+            &mut line,
+            &End {
+                outcome: outcome.outcome.as_str(),
+                code: outcome.code,
+                reason: reason.as_deref(),
+                graph_request_id: graph_request_id.as_deref(),
+                attempts: outcome.attempts,
+                duration_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            },
+        );
+        line.extend(b"}\n");
+        line
     }
 
-    fn record(&self, id: Uuid, now: SystemTime, event: Event, end: Option<End<'_>>) -> String {
-        let record = Record {
-            time: humantime::format_rfc3339_micros(now).to_string(),
-            event,
-            id,
-            task_id: &self.task_id,
-            client_request_id: &self.client_request_id,
-            trace_id: self.trace_id.as_deref(),
-            caller: &self.caller,
-            end,
-        };
-        // Texts and numbers alone: there is nothing that JSON could not say.
-        serde_json::to_string(&record).unwrap_or_default() + "\n"
+    /// A line as far as the subject. The time is RFC 3339 in UTC, with microseconds.
+    fn begin(&self, now: SystemTime, event: Event) -> Vec<u8> {
+        let (time, event) = (humantime::format_rfc3339_micros(now), event.as_str());
+        let mut line = Vec::with_capacity(self.0.len() + BESIDE_SUBJECT);
+        // Memory takes everything.
+        write!(line, r#"{{"time":"{time}","event":"{event}""#).ok();
+        line.extend_from_slice(&self.0);
+        line
+    }
+}
+
+/// The members of an object, each behind a comma, to be put into another one.
+fn push_members(line: &mut Vec<u8>, object: &impl Serialize) {
+    let start = line.len();
+    // Texts and numbers alone: there is nothing that JSON could not say.
+    if serde_json::to_writer(&mut *line, object).is_ok() {
+        line.pop();
+        line[start] = b',';
     }
 }
 
@@ -188,8 +226,8 @@ impl Event {
 /// At most so many characters, none of which steers a terminal or splits a line. JSON
 /// itself would let DEL and the C1 controls through.
 pub(super) fn clean(text: String, max: usize) -> String {
-    let is_clean = text.len() <= max && !text.contains(char::is_control);
-    if is_clean {
+    let is_usual = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if text.len() <= max && (is_usual || !text.contains(char::is_control)) {
         return text;
     }
     let character = |c: char| {
@@ -222,7 +260,12 @@ mod tests {
         }
     }
 
-    fn read(line: &str) -> Value {
+    fn line(intent: Intent, now: SystemTime) -> Vec<u8> {
+        Subject::new(Uuid::nil(), intent).intent_line(now)
+    }
+
+    fn read(line: &[u8]) -> Value {
+        let line = str::from_utf8(line).unwrap();
         assert!(line.ends_with('\n'), "{line:?}");
         assert!(!line.trim_end_matches('\n').contains(char::is_control));
         serde_json::from_str(line).unwrap()
@@ -239,7 +282,7 @@ mod tests {
             "clientRequestId": "a2f0b4a6-7d3c-4c5e-9a52-0f6f2f6d9d11",
             "caller": {"peer": "10.0.0.1:4711"},
         });
-        assert_eq!(read(&intent().line(Uuid::nil(), now)), record);
+        assert_eq!(read(&line(intent(), now)), record);
 
         let mut known = intent();
         known.caller.names = vec!["dns:soc.example.com".to_owned()];
@@ -250,7 +293,7 @@ mod tests {
         record["caller"]["allowedBy"] = json!("dns:*.example.com");
         record["caller"]["unverified"] = json!({"app": "app"});
         record["traceId"] = json!("4bf92f3577b34da6a3ce929d0e0e4736");
-        assert_eq!(read(&known.line(Uuid::nil(), now)), record);
+        assert_eq!(read(&line(known, now)), record);
     }
 
     #[test]
@@ -263,7 +306,7 @@ mod tests {
             graph_request_id: Some("r".to_owned()),
             attempts: 2,
         };
-        let mut expected = read(&intent().line(Uuid::nil(), now));
+        let mut expected = read(&line(intent(), now));
         let end = json!({
             "event": "outcome",
             "outcome": "UNKNOWN",
@@ -276,7 +319,7 @@ mod tests {
         let members = expected.as_object_mut().unwrap();
         members.extend(end.as_object().unwrap().clone());
         let elapsed = Duration::from_millis(1500);
-        let line = intent().outcome_line(Uuid::nil(), now, outcome, elapsed);
+        let line = Subject::new(Uuid::nil(), intent()).outcome_line(now, outcome, elapsed);
         assert_eq!(read(&line), expected);
     }
 
@@ -298,7 +341,7 @@ mod tests {
             },
             trace_id: Some(evil),
         };
-        let record = read(&intent.cleaned().line(Uuid::nil(), SystemTime::UNIX_EPOCH));
+        let record = read(&line(intent, SystemTime::UNIX_EPOCH));
         let length = |value: &Value| value.as_str().unwrap().chars().count();
         assert_eq!(length(&record["taskId"]), 256);
         for claim in ["app", "tenant", "object"] {

@@ -12,8 +12,9 @@ use std::{
     io, iter,
     sync::{
         Arc,
-        mpsc::{Receiver, RecvTimeoutError},
+        mpsc::{Receiver, TryRecvError},
     },
+    thread,
     time::Duration,
 };
 
@@ -90,23 +91,34 @@ impl Writer {
         }
     }
 
-    /// Writes until nobody can send any more, and then what is left.
+    /// Writes until nobody can send any more, and then what is left. Whoever sends wakes
+    /// the thread.
     pub(super) fn run(mut self, queue: &Receiver<Item>) {
         loop {
-            let first = match self.pause(Instant::now()) {
-                None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(pause) => queue.recv_timeout(pause),
-            };
-            match first {
+            match queue.try_recv() {
                 Ok(first) => {
                     let items = iter::once(first).chain(queue.try_iter());
                     self.commit(items.take(MAX_BATCH));
                 }
-                Err(RecvTimeoutError::Timeout) => self.commit(iter::empty()),
-                Err(RecvTimeoutError::Disconnected) => break,
+                Err(TryRecvError::Empty) => self.sleep(),
+                Err(TryRecvError::Disconnected) => break,
             }
         }
         self.finish();
+    }
+
+    /// Until it is woken, or something is to be done without an item.
+    fn sleep(&mut self) {
+        let now = Instant::now();
+        match self.pause(now) {
+            None => thread::park(),
+            Some(pause) => {
+                thread::park_timeout(pause);
+                if now.elapsed() >= pause {
+                    self.commit(iter::empty());
+                }
+            }
+        }
     }
 
     /// How long the writer may sleep; `None` when only a new item gives it work.
@@ -189,10 +201,19 @@ impl Writer {
 
     /// The batch stands in the log.
     fn settle(&self, parts: Vec<(usize, Part)>) {
+        let (mut intents, mut outcomes) = (0, 0);
         for (_, part) in parts {
-            self.count(part.event(), AuditResult::Written);
+            match part.event() {
+                Event::Intent => intents += 1,
+                Event::Outcome => outcomes += 1,
+            }
             if let Part::Intent(waiting) = part {
                 waiting.accept(|entry| entry);
+            }
+        }
+        for (event, count) in [(Event::Intent, intents), (Event::Outcome, outcomes)] {
+            if count > 0 {
+                self.count(event, AuditResult::Written, count);
             }
         }
     }
@@ -203,7 +224,7 @@ impl Writer {
             let stands = end <= broken.standing;
             match part {
                 Part::Intent(waiting) => self.refuse(*waiting, stands, &broken.error),
-                Part::Outcome(line) if stands => self.count(line.event, AuditResult::Written),
+                Part::Outcome(line) if stands => self.count(line.event, AuditResult::Written, 1),
                 Part::Outcome(line) => self.keep(line),
             }
         }
@@ -216,7 +237,7 @@ impl Writer {
         } else {
             AuditResult::Failed
         };
-        self.count(Event::Intent, result);
+        self.count(Event::Intent, result, 1);
         match (self.on_failure, stands) {
             (OnFailure::Proceed, true) => waiting.accept(|entry| entry),
             (OnFailure::Proceed, false) => waiting.accept(super::Entry::unrecorded),
@@ -238,7 +259,7 @@ impl Writer {
         if line.owed || self.kept.len() < MAX_KEPT {
             self.kept.push_back(line);
         } else {
-            self.count(line.event, AuditResult::Failed);
+            self.count(line.event, AuditResult::Failed, 1);
         }
     }
 
@@ -268,12 +289,12 @@ impl Writer {
             tracing::error!(lost, "outcomes are missing in the audit log");
         }
         for line in &self.kept {
-            self.count(line.event, AuditResult::Failed);
+            self.count(line.event, AuditResult::Failed, 1);
         }
     }
 
-    fn count(&self, event: Event, result: AuditResult) {
-        self.metrics.audit_record(event.as_str(), result);
+    fn count(&self, event: Event, result: AuditResult, count: u64) {
+        self.metrics.audit_records(event.as_str(), result, count);
     }
 }
 
@@ -313,7 +334,7 @@ impl Batch {
             Part::Intent(waiting) => &waiting.line,
             Part::Outcome(line) => line,
         };
-        self.bytes.extend_from_slice(line.text.as_bytes());
+        self.bytes.extend_from_slice(&line.text);
         self.parts.push((self.bytes.len(), part));
     }
 }
@@ -353,7 +374,7 @@ mod tests {
 
     fn line(owed: bool) -> Line {
         Line {
-            text: "\n".to_owned(),
+            text: b"\n".to_vec(),
             event: Event::Outcome,
             owed,
         }

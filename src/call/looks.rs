@@ -75,7 +75,7 @@ impl Work {
             Err(failure) => {
                 self.heed(&failure, grant);
                 tracing::info!(
-                    parent: &self.span,
+                    parent: self.span.span(),
                     client_request_id = self.command.client_request_id.as_str(),
                     error = &failure as &dyn std::error::Error,
                     "the task could not be looked at"
@@ -96,7 +96,7 @@ impl Work {
             command: &self.command,
             authorization: grant.authorization(),
             until,
-            parent: &self.span,
+            parent: self.span.span(),
         };
         let mut seen = self.tools.graph.look(look).await;
         for _ in 1..MAX_LOOK_TRIES {

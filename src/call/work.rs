@@ -3,13 +3,10 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use opentelemetry::trace::TraceContextExt as _;
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep},
 };
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::{
     Auditing,
@@ -28,9 +25,8 @@ use crate::{
     deadline::Deadline,
     failure::{Failure, Kind, Outcome},
     graph::{Attempt, Departed, GraphClient},
-    peer::PeerAddress,
     retry::{Budget, Course, Doubt, Finding, Next, Policy},
-    telemetry::Metrics,
+    telemetry::{ActiveSpan, Metrics},
     throttle::{Gates, Passage},
 };
 
@@ -56,9 +52,9 @@ pub(super) struct Work {
     pub(super) command: Command,
     pub(super) credential: Credential,
     pub(super) caller: Proven,
-    pub(super) peer: PeerAddress,
+    pub(super) peer: Arc<str>,
     pub(super) deadline: Deadline,
-    pub(super) span: Span,
+    pub(super) span: ActiveSpan,
     pub(super) progress: Progress,
 }
 
@@ -110,13 +106,11 @@ impl Work {
     }
 
     fn intent(&self, grant: &Grant) -> Intent {
-        let context = self.span.context();
-        let span = context.span().span_context().clone();
         Intent {
             task_id: self.command.task_id.as_str().to_owned(),
             client_request_id: self.command.client_request_id.as_str().to_owned(),
             caller: Caller {
-                peer: self.peer.to_string(),
+                peer: (*self.peer).to_owned(),
                 names: self.caller.identities().map(ToString::to_string).collect(),
                 allowed_by: self.caller.pattern().map(str::to_owned),
                 // What the gateway's own token says is not about the caller.
@@ -125,7 +119,7 @@ impl Work {
                     Grant::Fetched(_) => Claims::default(),
                 },
             },
-            trace_id: span.is_valid().then(|| span.trace_id().to_string()),
+            trace_id: self.span.trace_id().map(|id| id.to_string()),
         }
     }
 
@@ -178,7 +172,9 @@ impl Work {
                     self.freshen(&mut trail).await
                 }
                 Next::Renew => self.renew(&mut trail, &failure).await,
-                Next::Stop | Next::Reconcile => Err(failure.clone()),
+                Next::Stop | Next::Reconcile => {
+                    return Err(self.settle(trail.verdict(failure)));
+                }
             };
             let ready = match ready {
                 Ok(()) => self.pass(&trail.grant).await,
@@ -230,7 +226,7 @@ impl Work {
             number: trail.tries,
             on_new_connection: trail.on_new_connection,
             departure: &departure,
-            parent: &self.span,
+            parent: self.span.span(),
         });
         let mut attempt = pin!(attempt);
         let result = tokio::select! {

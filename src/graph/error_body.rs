@@ -5,7 +5,7 @@
 //! schema says string. So nothing here is required, and a body that is no error
 //! of Graph's is simply an error without a code.
 
-use serde_json::Value;
+use serde_json_borrow::Value;
 
 use super::text;
 
@@ -31,11 +31,12 @@ pub(super) struct ErrorBody {
 impl ErrorBody {
     /// Reads what there is; never fails.
     pub(super) fn read(body: &[u8]) -> Self {
-        let document: Value = serde_json::from_slice(body).unwrap_or_default();
-        let error = &document["error"];
+        let document: Value<'_> = serde_json::from_slice(body).unwrap_or_default();
+        let error = document.get("error");
         let mut found = Self {
             code: code(error),
-            message: error["message"]
+            message: error
+                .get("message")
                 .as_str()
                 .map(|message| text::scrub(message, MAX_MESSAGE_BYTES))
                 .filter(|message| !message.is_empty()),
@@ -46,7 +47,7 @@ impl ErrorBody {
             found.inner_code = code(error).or(found.inner_code);
             found.request_id = ["request-id", "requestId"]
                 .iter()
-                .find_map(|key| text::identifier(error[*key].as_str()?, MAX_ID_BYTES))
+                .find_map(|key| text::identifier(error.get(*key).as_str()?, MAX_ID_BYTES))
                 .or(found.request_id);
             inner = inner_error(error);
         }
@@ -54,12 +55,16 @@ impl ErrorBody {
     }
 }
 
-fn inner_error(error: &Value) -> Option<&Value> {
-    error.get("innerError").or_else(|| error.get("innererror"))
+fn inner_error<'a>(error: &'a Value<'a>) -> Option<&'a Value<'a>> {
+    ["innerError", "innererror"]
+        .into_iter()
+        .map(|key| error.get(key))
+        .find(|inner| inner.is_object())
 }
 
-fn code(error: &Value) -> Option<String> {
-    error["code"]
+fn code<'a>(error: &'a Value<'a>) -> Option<String> {
+    error
+        .get("code")
         .as_str()
         .map(|code| text::scrub(code, MAX_CODE_BYTES))
         // What had to be scrubbed is no code.

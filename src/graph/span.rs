@@ -4,16 +4,12 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, Version};
-use opentelemetry::{
-    Context, KeyValue, Value,
-    trace::{Status, TraceContextExt as _},
-};
+use opentelemetry::{KeyValue, Value};
 use tokio::time::Instant;
 use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::exchange::{Answer, Exchange};
-use crate::telemetry::{ClientRequest, Metrics, Propagator, Upstream, names};
+use crate::telemetry::{ActiveSpan, ClientRequest, Metrics, Propagator, Upstream, names};
 
 /// The routes below the Graph root; they are part of the spans' names.
 const EXECUTE_TEMPLATE: &str = "/security/incidentTasks/{incidentTaskId}/executeResponseAction";
@@ -45,10 +41,7 @@ pub(super) struct RequestTelemetry {
 pub(super) struct RequestSpan<'a> {
     telemetry: &'a RequestTelemetry,
     operation: Operation,
-    /// The same span as `tracing` knows it; it lives as long as this.
-    _span: Span,
-    /// Looked up once, and written to in batches, and only if it is sampled.
-    context: Context,
+    span: ActiveSpan,
     started: Instant,
     ended: bool,
 }
@@ -116,18 +109,12 @@ impl RequestTelemetry {
 
     /// Starts the span of one request as a child of `parent`.
     pub(super) fn start(&self, parent: &Span, operation: Operation) -> RequestSpan<'_> {
-        let span = operation.span(parent);
-        let context = span.context();
-        if context.span().is_recording() {
-            context
-                .span()
-                .set_attributes(self.request_attributes(operation));
-        }
+        let span = ActiveSpan::begin(operation.span(parent));
+        span.add(|| self.request_attributes(operation));
         RequestSpan {
             telemetry: self,
             operation,
-            _span: span,
-            context,
+            span,
             started: Instant::now(),
             ended: false,
         }
@@ -158,7 +145,9 @@ impl RequestTelemetry {
 impl RequestSpan<'_> {
     /// Puts the trace context into the request's headers.
     pub(super) fn inject(&self, headers: &mut HeaderMap) {
-        self.telemetry.propagator.inject(&self.context, headers);
+        self.telemetry
+            .propagator
+            .inject(self.span.context(), headers);
     }
 
     /// Ends the span and records the metric.
@@ -182,13 +171,12 @@ impl RequestSpan<'_> {
         further: impl FnOnce() -> [Option<KeyValue>; 2],
     ) {
         self.ended = true;
-        let span = self.context.span();
-        if span.is_recording() {
+        self.span.add(|| {
             let error_type = error_type
                 .map(Into::into)
                 .or_else(|| names::error_type_of_status(status?));
             if error_type.is_some() {
-                span.set_status(Status::error(""));
+                self.span.fail();
             }
             let attributes = [
                 status.map(|status| {
@@ -197,9 +185,9 @@ impl RequestSpan<'_> {
                 version.map(|version| KeyValue::new(names::NETWORK_PROTOCOL_VERSION, version)),
                 error_type.map(|error_type| KeyValue::new(names::ERROR_TYPE, error_type)),
             ];
-            span.set_attributes(attributes.into_iter().chain(further()).flatten());
-        }
-        span.end();
+            attributes.into_iter().chain(further()).flatten()
+        });
+        self.span.end();
         self.telemetry.metrics.client_request(
             ClientRequest {
                 upstream: &self.telemetry.upstream,

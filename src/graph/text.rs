@@ -28,6 +28,39 @@ pub(super) const REMOVED: &str = "[removed]";
 /// [`clean`], and every word that looks like a token or a URL is removed: Graph's
 /// messages are prose, but some services put their inner request into them.
 pub(super) fn scrub(text: &str, max: usize) -> String {
+    if is_harmless(text, max) {
+        text.to_owned()
+    } else {
+        scrub_words(text, max)
+    }
+}
+
+/// Whether nothing is to be done, as with nearly every text: printable ASCII in words,
+/// with one space between two, and without anything that [`scrub_words`] looks for.
+fn is_harmless(text: &str, max: usize) -> bool {
+    const BEARER: &[u8] = b"bearer";
+    let bytes = text.as_bytes();
+    let mut after_space = true;
+    for (index, byte) in bytes.iter().enumerate() {
+        let is_usual = match byte {
+            b' ' => !after_space,
+            // `://`, and the beginning of a JSON Web Token.
+            b':' => !bytes[index..].starts_with(b"://"),
+            b'e' => !bytes[index..].starts_with(b"eyJ"),
+            b'b' | b'B' => !bytes[index..]
+                .get(..BEARER.len())
+                .is_some_and(|word| word.eq_ignore_ascii_case(BEARER)),
+            byte => byte.is_ascii_graphic(),
+        };
+        if !is_usual {
+            return false;
+        }
+        after_space = *byte == b' ';
+    }
+    text.len() <= max && (text.is_empty() || !after_space)
+}
+
+fn scrub_words(text: &str, max: usize) -> String {
     let mut after_bearer = false;
     let words: Vec<&str> = text
         // Control characters become spaces, so they part words, too.
@@ -63,7 +96,19 @@ pub(super) fn identifier(text: &str, max: usize) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_harmless_is_left_as_it_is(
+            text in "(([a-z.]{0,6}|Bearer|bEARER|eyJ|x://y|\t|ü|\u{7f}) ?){0,8}",
+            max in 0_usize..60,
+        ) {
+            prop_assert_eq!(scrub(&text, max), scrub_words(&text, max));
+        }
+    }
 
     #[test]
     fn cuts_on_character_boundaries() {

@@ -280,7 +280,21 @@ fn shortened(message: &str) -> String {
 }
 
 fn fits(status: &Status) -> bool {
-    status.details().len() <= MAX_STATUS_BYTES && trailer_bytes(status) <= MAX_TRAILER_BYTES
+    let is_short = || most_trailer_bytes(status) <= MAX_TRAILER_BYTES;
+    status.details().len() <= MAX_STATUS_BYTES
+        && (is_short() || trailer_bytes(status) <= MAX_TRAILER_BYTES)
+}
+
+/// At least as much as [`trailer_bytes`], without encoding anything.
+fn most_trailer_bytes(status: &Status) -> usize {
+    // `:status`, `content-type`, `grpc-status`, `grpc-message`, `grpc-status-details-bin`:
+    // names, 32 bytes each, and the values of the first three.
+    const FIXED: usize = 256;
+    let metadata = status.metadata().as_ref().iter();
+    let metadata = metadata.map(|(name, value)| name.as_str().len() + value.len() + 32);
+    // A character of the message may be escaped, and four of Base64 carry three bytes.
+    let (message, details) = (status.message().len(), status.details().len());
+    FIXED + 3 * message + 4 * details.div_ceil(3) + metadata.sum::<usize>()
 }
 
 /// The size of the block that a status makes, as HTTP/2 counts it: 32 bytes for

@@ -149,7 +149,7 @@ impl Front {
         if failure.is_some_and(|failure| failure.outcome() == Outcome::Unknown) {
             response = reply::commit(response);
         }
-        let in_headers = Status::from_header_map(response.headers()).map(|status| status.code());
+        let in_headers = reply::code(response.headers());
         observation.expect(status, succeeded.map(|Succeeded(outcome)| outcome));
         match in_headers {
             // Nothing but the headers is sent.
@@ -303,8 +303,10 @@ fn is_grpc<B>(request: &Request<B>) -> bool {
 /// An error without the details that every error of the service has: an unreadable
 /// message, an unknown method.
 fn bare_error(response: &Response<Body>) -> Option<Status> {
-    Status::from_header_map(response.headers())
-        .filter(|status| status.code() != Code::Ok && status.details().is_empty())
+    let headers = response.headers();
+    let is_bare = reply::code(headers).is_some_and(|code| code != Code::Ok)
+        && !headers.contains_key(reply::GRPC_STATUS_DETAILS);
+    is_bare.then(|| Status::from_header_map(headers)).flatten()
 }
 
 fn refused(failure: Failure, held: Held) -> Response<ReplyBody> {

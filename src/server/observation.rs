@@ -4,14 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{Request, Uri};
-use opentelemetry::{
-    Context, KeyValue, StringValue, Value,
-    trace::{Status as SpanStatus, TraceContextExt as _},
-};
+use opentelemetry::{KeyValue, StringValue, Value};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::method::Method;
 use crate::{
@@ -19,7 +15,7 @@ use crate::{
     failure::Failure,
     peer::{Peer, PeerAddress},
     rpc::status,
-    telemetry::{LevelGuard, Metrics, Outcome, Propagator, address_of_host, names},
+    telemetry::{ActiveSpan, LevelGuard, Metrics, Outcome, Propagator, address_of_host, names},
 };
 
 /// An unknown method's name is the caller's text; this much of it is kept.
@@ -41,10 +37,7 @@ pub(super) struct Remote {
 /// cancelled.
 #[derive(Debug)]
 pub(super) struct Observation {
-    span: Span,
-    /// The same span as OpenTelemetry knows it: looked up once, and written to in
-    /// batches, and only if it is sampled.
-    context: Context,
+    span: ActiveSpan,
     method: Method,
     started: Instant,
     metrics: Metrics,
@@ -83,18 +76,11 @@ impl Observation {
         propagator: &Propagator,
         metrics: &Metrics,
     ) -> Self {
-        let span = server_span(method);
-        // Fails only where no span is wanted.
-        drop(span.set_parent(propagator.extract(request.headers())));
-        let context = span.context();
-        if context.span().is_recording() {
-            context
-                .span()
-                .set_attributes(request_attributes(request.uri(), method, remote));
-        }
+        let caller = propagator.extract(request.headers());
+        let span = ActiveSpan::begin_within(server_span(method), caller);
+        span.add(|| request_attributes(request.uri(), method, remote));
         Self {
             span,
-            context,
             method,
             started: Instant::now(),
             metrics: metrics.clone(),
@@ -108,22 +94,19 @@ impl Observation {
     }
 
     /// The server span.
-    pub(super) fn span(&self) -> &Span {
+    pub(super) fn span(&self) -> &ActiveSpan {
         &self.span
     }
 
     /// Takes note of who calls, as far as it is proven.
     pub(super) fn called_by(&mut self, caller: &Caller) {
         self.caller = caller.clone();
-        let span = self.context.span();
-        if span.is_recording() {
+        self.span.add(|| {
             let names = caller.identities().map(|name| name.to_string().into());
             let names: Vec<StringValue> = names.collect();
-            if !names.is_empty() {
-                let names = Value::Array(names.into());
-                span.set_attribute(KeyValue::new(names::CALLER_NAMES, names));
-            }
-        }
+            let names = (!names.is_empty()).then(|| Value::Array(names.into()));
+            names.map(|names| KeyValue::new(names::CALLER_NAMES, names))
+        });
     }
 
     /// Takes note of what the answer will be: an error, or how the success is known.
@@ -147,8 +130,7 @@ impl Observation {
         let error_type = names::is_server_error(code).then_some(code);
         let failure = self.status.as_ref().and_then(status::failure);
         let duration = self.started.elapsed();
-        let span = self.context.span();
-        if span.is_recording() {
+        self.span.add(|| {
             let attributes = [
                 Some(KeyValue::new(names::RPC_STATUS_CODE, code)),
                 self.outcome
@@ -157,19 +139,19 @@ impl Observation {
                     .map(|failure| KeyValue::new(names::FAILURE_REASON, status::reason(failure))),
                 error_type.map(|error_type| KeyValue::new(names::ERROR_TYPE, error_type)),
             ];
-            span.set_attributes(attributes.into_iter().flatten());
-            if error_type.is_some() {
-                span.set_status(SpanStatus::error(""));
-            }
+            attributes.into_iter().flatten()
+        });
+        if error_type.is_some() {
+            self.span.fail();
         }
         // An attempt that goes on without its caller keeps a handle of this span;
         // the call itself ends here.
-        span.end();
+        self.span.end();
         if let Some(failure) = failure {
             self.log_failure(code, error_type.is_some(), failure, duration);
         } else {
             tracing::debug!(
-                parent: &self.span,
+                parent: self.span.span(),
                 code,
                 outcome = self.outcome.map(Outcome::as_str),
                 duration_ms = milliseconds(duration),
@@ -196,7 +178,7 @@ impl Observation {
         macro_rules! failed {
         ($level:ident) => {
             tracing::$level!(
-                parent: &self.span,
+                parent: self.span.span(),
                 code,
                 peer = %self.peer,
                 caller = (!names.is_empty()).then(|| names.join(" ")),

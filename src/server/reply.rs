@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
 use http_body_util::{Full, StreamBody};
 use tokio::{sync::OwnedSemaphorePermit, time::Sleep};
@@ -14,6 +14,10 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tonic::{Code, Status, body::Body};
 
 use super::{observation::Observation, wire::OpenStream};
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+pub(super) const GRPC_STATUS_DETAILS: HeaderName =
+    HeaderName::from_static("grpc-status-details-bin");
 
 /// The body of every response. Whatever a call holds is released, and its
 /// observation ends, when the last frame has left or the caller is gone.
@@ -36,6 +40,12 @@ pub(super) struct Held {
     pub(super) open: Option<OwnedSemaphorePermit>,
     /// Its place among the calls that a drain waits for.
     pub(super) call: Option<TaskTrackerToken>,
+}
+
+/// The code of the status in headers or trailers, if there is one there.
+pub(super) fn code(headers: &HeaderMap) -> Option<Code> {
+    let code = headers.get(GRPC_STATUS)?;
+    Some(Code::from_bytes(code.as_bytes()))
 }
 
 /// Sends the status behind the headers instead of in them.
@@ -132,8 +142,7 @@ impl http_body::Body for ReplyBody {
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_ref() {
-                    let status = Status::from_header_map(trailers);
-                    self.end(status.map_or(Code::Ok, |status| status.code()));
+                    self.end(code(trailers).unwrap_or(Code::Ok));
                 }
             }
             // A body without trailers belongs to a status that was in the headers.

@@ -1,7 +1,11 @@
 //! The instruments, as OpenTelemetry knows them.
 
-use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
+use opentelemetry::metrics::{
+    BoundCounter, BoundHistogram, BoundUpDownCounter, Counter, Histogram, Meter, UpDownCounter,
+};
 
+use super::bound::Bound;
+use super::labels::Upstream;
 use super::names;
 
 #[derive(Debug)]
@@ -15,14 +19,43 @@ pub(super) struct Instruments {
     pub(super) attempt_resends: Counter<u64>,
     pub(super) reconciliations: Counter<u64>,
     pub(super) calls_in_flight: UpDownCounter<i64>,
-    pub(super) calls_detached: UpDownCounter<i64>,
+    pub(super) calls_detached: BoundUpDownCounter<i64>,
     pub(super) throttle_refused: Counter<u64>,
-    pub(super) calls_waiting: UpDownCounter<i64>,
+    pub(super) calls_waiting: BoundUpDownCounter<i64>,
     pub(super) calls_without_place: Counter<u64>,
     pub(super) audit_records: Counter<u64>,
     pub(super) audit_commit_duration: Histogram<f64>,
     pub(super) connections_refused: Counter<u64>,
     pub(super) tls_reloads: Counter<u64>,
+    /// What every call measures.
+    pub(super) of_calls: OfCalls,
+}
+
+/// The instruments of every call, by the attributes that there have been.
+#[derive(Debug, Default)]
+pub(super) struct OfCalls {
+    pub(super) server_call_duration: Bound<ServerCall, BoundHistogram<f64>>,
+    pub(super) client_request_duration: Bound<ClientCall, BoundHistogram<f64>>,
+    pub(super) action_outcomes: Bound<(&'static str, &'static str), BoundCounter<u64>>,
+    pub(super) calls_in_flight: Bound<&'static str, BoundUpDownCounter<i64>>,
+}
+
+/// What tells the calls of the server apart.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct ServerCall {
+    pub(super) method: &'static str,
+    pub(super) status_code: &'static str,
+    pub(super) error_type: Option<&'static str>,
+}
+
+/// What tells the requests to upstreams apart.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ClientCall {
+    pub(super) status: Option<u16>,
+    pub(super) method: &'static str,
+    pub(super) error_type: Option<&'static str>,
+    pub(super) protocol_version: Option<&'static str>,
+    pub(super) upstream: Upstream,
 }
 
 impl Instruments {
@@ -82,7 +115,8 @@ impl Instruments {
             calls_detached: level(
                 names::CALLS_DETACHED,
                 "Attempts that go on after their caller left.",
-            ),
+            )
+            .bind(&[]),
             throttle_refused: counter(
                 names::THROTTLE_REFUSED,
                 names::UNIT_CALL,
@@ -92,7 +126,8 @@ impl Instruments {
             calls_waiting: level(
                 names::CALLS_WAITING,
                 "Calls that wait for a place among those in flight.",
-            ),
+            )
+            .bind(&[]),
             calls_without_place: counter(
                 names::CALLS_WITHOUT_PLACE,
                 names::UNIT_CALL,
@@ -117,6 +152,7 @@ impl Instruments {
                 names::UNIT_RELOAD,
                 "Changes of certificates and keys by whether they could be used.",
             ),
+            of_calls: OfCalls::default(),
         }
     }
 }

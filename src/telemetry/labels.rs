@@ -153,10 +153,10 @@ impl Reloaded {
 }
 
 /// The attributes of one upstream, made once so that a measurement copies a pointer and a number.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
-    address: Arc<str>,
     port: u16,
+    address: Arc<str>,
 }
 
 impl Upstream {

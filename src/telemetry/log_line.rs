@@ -220,8 +220,14 @@ fn plain_name(field: &Field) -> &'static str {
 
 /// Appends a JSON string.
 fn push_json(line: &mut String, text: &str) {
-    // Serialising a string into memory cannot fail.
-    line.push_str(&serde_json::Value::from(text).to_string());
+    let is_plain = |byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        line.push('"');
+        line.push_str(text);
+        line.push('"');
+    } else {
+        line.push_str(&serde_json::Value::from(text).to_string());
+    }
 }
 
 /// Appends text without control characters: a line must stay one line, and must not steer

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Meter, UpDownCounter};
+use opentelemetry::metrics::{BoundUpDownCounter, Meter};
 
-use super::instruments::Instruments;
+use super::instruments::{ClientCall, Instruments, ServerCall};
 use super::labels::{
     Attributes, AuditResult, ClientRequest, FetchOf, Outcome, Reconciled, Reloaded, ResendCause,
 };
@@ -47,54 +47,74 @@ impl Metrics {
         error_type: Option<&'static str>,
         duration: Duration,
     ) {
-        let mut attributes = Attributes::default();
-        attributes.push(names::RPC_SYSTEM_NAME, names::RPC_SYSTEM_GRPC);
-        attributes.push(names::RPC_METHOD, method);
-        attributes.push(names::RPC_STATUS_CODE, status_code);
-        if let Some(error_type) = error_type {
-            attributes.push(names::ERROR_TYPE, error_type);
-        }
-        self.instruments
-            .server_call_duration
-            .record(duration.as_secs_f64(), attributes.as_slice());
+        let call = ServerCall {
+            method,
+            status_code,
+            error_type,
+        };
+        let bind = || {
+            let mut attributes = Attributes::default();
+            attributes.push(names::RPC_SYSTEM_NAME, names::RPC_SYSTEM_GRPC);
+            attributes.push(names::RPC_METHOD, method);
+            attributes.push(names::RPC_STATUS_CODE, status_code);
+            if let Some(error_type) = error_type {
+                attributes.push(names::ERROR_TYPE, error_type);
+            }
+            let instrument = &self.instruments.server_call_duration;
+            instrument.bind(attributes.as_slice())
+        };
+        let bound = &self.instruments.of_calls.server_call_duration;
+        bound.get(&call, bind).record(duration.as_secs_f64());
     }
 
     /// One HTTP request has ended, with or without an answer.
     ///
     /// Without an explicit `error_type` a status from 400 on becomes it.
     pub fn client_request(&self, request: ClientRequest<'_>, duration: Duration) {
-        let mut attributes = Attributes::default();
-        attributes.push(names::HTTP_REQUEST_METHOD, request.method);
-        attributes.push(names::SERVER_ADDRESS, request.upstream.address());
-        attributes.push(names::SERVER_PORT, request.upstream.port());
-        if let Some(status) = request.status {
-            attributes.push(names::HTTP_RESPONSE_STATUS_CODE, i64::from(status));
-        }
-        let error_type = request
-            .error_type
-            .map(Cow::Borrowed)
-            .or_else(|| request.status.and_then(names::error_type_of_status));
-        if let Some(error_type) = error_type {
-            attributes.push(names::ERROR_TYPE, error_type);
-        }
-        if let Some(version) = request.protocol_version {
-            attributes.push(names::NETWORK_PROTOCOL_VERSION, version);
-        }
-        self.instruments
-            .client_request_duration
-            .record(duration.as_secs_f64(), attributes.as_slice());
+        let call = ClientCall {
+            status: request.status,
+            method: request.method,
+            error_type: request.error_type,
+            protocol_version: request.protocol_version,
+            upstream: request.upstream.clone(),
+        };
+        let bind = || {
+            let mut attributes = Attributes::default();
+            attributes.push(names::HTTP_REQUEST_METHOD, request.method);
+            attributes.push(names::SERVER_ADDRESS, request.upstream.address());
+            attributes.push(names::SERVER_PORT, request.upstream.port());
+            if let Some(status) = request.status {
+                attributes.push(names::HTTP_RESPONSE_STATUS_CODE, i64::from(status));
+            }
+            let error_type = request
+                .error_type
+                .map(Cow::Borrowed)
+                .or_else(|| request.status.and_then(names::error_type_of_status));
+            if let Some(error_type) = error_type {
+                attributes.push(names::ERROR_TYPE, error_type);
+            }
+            if let Some(version) = request.protocol_version {
+                attributes.push(names::NETWORK_PROTOCOL_VERSION, version);
+            }
+            let instrument = &self.instruments.client_request_duration;
+            instrument.bind(attributes.as_slice())
+        };
+        let bound = &self.instruments.of_calls.client_request_duration;
+        bound.get(&call, bind).record(duration.as_secs_f64());
     }
 
     /// It is known, or known to be unknown, what became of an action call. Once per call:
     /// when it is answered, or, if its caller left, when its attempt ends.
     pub fn action_outcome(&self, outcome: Outcome, status_code: &'static str) {
-        self.instruments.action_outcomes.add(
-            1,
-            &[
-                KeyValue::new(names::ACTION_OUTCOME, outcome.as_str()),
+        let outcome = outcome.as_str();
+        let bind = || {
+            self.instruments.action_outcomes.bind(&[
+                KeyValue::new(names::ACTION_OUTCOME, outcome),
                 KeyValue::new(names::RPC_STATUS_CODE, status_code),
-            ],
-        );
+            ])
+        };
+        let bound = &self.instruments.of_calls.action_outcomes;
+        bound.get(&(outcome, status_code), bind).add(1);
     }
 
     /// A POST is sent again for the same call.
@@ -121,10 +141,10 @@ impl Metrics {
         self.instruments.reconciliations.add(1, &[result]);
     }
 
-    /// It is known what became of an audit record; `event` is `intent` or `outcome`.
-    pub fn audit_record(&self, event: &'static str, result: AuditResult) {
+    /// It is known what became of `count` audit records; `event` is `intent` or `outcome`.
+    pub fn audit_records(&self, event: &'static str, result: AuditResult, count: u64) {
         self.instruments.audit_records.add(
-            1,
+            count,
             &[
                 KeyValue::new(names::AUDIT_EVENT, event),
                 KeyValue::new(names::AUDIT_RESULT, result.as_str()),
@@ -165,16 +185,18 @@ impl Metrics {
     /// Counts a call as in flight until the guard is dropped.
     #[must_use = "the call counts as in flight only while the guard lives"]
     pub fn call_in_flight(&self, method: &'static str) -> LevelGuard {
-        LevelGuard::raise(
-            self.instruments.calls_in_flight.clone(),
-            Some(KeyValue::new(names::RPC_METHOD, method)),
-        )
+        let bind = || {
+            let method = KeyValue::new(names::RPC_METHOD, method);
+            self.instruments.calls_in_flight.bind(&[method])
+        };
+        let bound = &self.instruments.of_calls.calls_in_flight;
+        LevelGuard::raise(bound.get(&method, bind))
     }
 
     /// Counts an attempt as detached until the guard is dropped.
     #[must_use = "the attempt counts as detached only while the guard lives"]
     pub fn call_detached(&self) -> LevelGuard {
-        LevelGuard::raise(self.instruments.calls_detached.clone(), None)
+        LevelGuard::raise(self.instruments.calls_detached.clone())
     }
 
     /// A call was refused because Graph has asked its credential to wait.
@@ -200,7 +222,7 @@ impl Metrics {
     /// Counts a call as waiting for its place until the guard is dropped.
     #[must_use = "the call counts as waiting only while the guard lives"]
     pub fn call_waiting(&self) -> LevelGuard {
-        LevelGuard::raise(self.instruments.calls_waiting.clone(), None)
+        LevelGuard::raise(self.instruments.calls_waiting.clone())
     }
 
     /// A call got no place: the queue was full, or its wait or its deadline ended.
@@ -211,21 +233,18 @@ impl Metrics {
 
 /// One unit of an up-down counter; dropping it takes the unit back, on every path out of a call.
 #[derive(Debug)]
-pub struct LevelGuard {
-    counter: UpDownCounter<i64>,
-    attribute: Option<KeyValue>,
-}
+pub struct LevelGuard(BoundUpDownCounter<i64>);
 
 impl LevelGuard {
-    fn raise(counter: UpDownCounter<i64>, attribute: Option<KeyValue>) -> Self {
-        counter.add(1, attribute.as_slice());
-        Self { counter, attribute }
+    fn raise(level: BoundUpDownCounter<i64>) -> Self {
+        level.add(1);
+        Self(level)
     }
 }
 
 impl Drop for LevelGuard {
     fn drop(&mut self) {
-        self.counter.add(-1, self.attribute.as_slice());
+        self.0.add(-1);
     }
 }
 

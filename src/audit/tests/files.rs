@@ -152,7 +152,8 @@ async fn a_device_that_is_always_full_refuses_or_is_done_without() {
     assert!(!audit.flush(PATIENCE).await);
 }
 
-#[tokio::test]
+// The pipe is read on this thread, so that another one has to wake the writer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_pipe_gets_whole_lines_and_refuses_calls_when_its_reader_has_gone() {
     let (reader, writer) = io::pipe().unwrap();
     let sink = Stream::new(File::from(OwnedFd::from(writer))).unwrap();

@@ -5,7 +5,15 @@ use std::time::SystemTime;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::*;
+use super::{super::record::Subject, *};
+
+fn subject(id: Uuid, task: &str) -> Subject {
+    Subject::new(id, intent(task))
+}
+
+fn text(line: Vec<u8>) -> String {
+    String::from_utf8(line).unwrap()
+}
 
 /// A log of calls of which some have ended, in any order that a gateway could write;
 /// each line with its call, and whether it is an intent.
@@ -16,12 +24,12 @@ fn logs() -> impl Strategy<Value = Vec<(usize, bool, String)>> {
         let mut lines = Vec::new();
         for call in steps {
             let (id, now) = (Uuid::from_u128(call as u128), SystemTime::UNIX_EPOCH);
-            let intent = intent(&call.to_string());
+            let subject = subject(id, &call.to_string());
             if begun.insert(call) {
-                lines.push((call, true, intent.line(id, now)));
+                lines.push((call, true, text(subject.intent_line(now))));
             } else if ended.insert(call) {
-                let line = intent.outcome_line(id, now, started(), Duration::ZERO);
-                lines.push((call, false, line));
+                let line = subject.outcome_line(now, started(), Duration::ZERO);
+                lines.push((call, false, text(line)));
             }
         }
         lines
@@ -78,8 +86,9 @@ proptest! {
 #[test]
 fn what_is_no_record_is_counted() {
     let (id, now) = (Uuid::nil(), SystemTime::UNIX_EPOCH);
-    let whole = intent("1").line(id, now);
-    let outcome = intent("2").outcome_line(Uuid::max(), now, started(), Duration::ZERO);
+    let whole = text(subject(id, "1").intent_line(now));
+    let outcome = subject(Uuid::max(), "2").outcome_line(now, started(), Duration::ZERO);
+    let outcome = text(outcome);
     let endless = format!("{}\n", "x".repeat(100_000));
     let log = [
         &whole,
@@ -106,10 +115,12 @@ fn an_outcome_that_nobody_knows_is_listed_on_demand() {
         reason: Some("GRAPH_RESPONSE_LOST".to_owned()),
         ..started()
     };
-    let log = intent("1").line(id, now) + &intent("1").outcome_line(id, now, unknown, PATIENCE);
+    let subject = subject(id, "1");
+    let outcome = subject.outcome_line(now, unknown, PATIENCE);
+    let log = [subject.intent_line(now), outcome].concat();
     for (with_unknown, expected) in [(false, 0), (true, 1)] {
         let mut reader = Reader::new(with_unknown);
-        reader.read(log.as_bytes()).unwrap();
+        reader.read(&log[..]).unwrap();
         let calls = reader.finish().calls;
         assert_eq!(calls.len(), expected);
         for call in calls {

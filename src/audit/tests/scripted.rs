@@ -1,4 +1,7 @@
 //! The writer before a medium that does what the test says.
+//!
+//! A test that waits for the medium holds its thread up, so that another one has to wake
+//! the writer.
 
 mod medium;
 
@@ -31,7 +34,7 @@ fn begin<T>(future: &mut (impl Future<Output = T> + Unpin)) {
     assert!(matches!(polled, Poll::Pending), "nothing has been written");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_has_queued_up_is_written_and_synced_at_once() {
     let medium = Medium::default();
     let audit = refusing(&medium);
@@ -60,6 +63,27 @@ async fn what_has_queued_up_is_written_and_synced_at_once() {
 }
 
 #[tokio::test]
+async fn calls_that_are_ready_together_wake_the_writer_once() {
+    let medium = Medium::default();
+    let audit = refusing(&medium);
+    for syncs in 1..=3 {
+        let tasks: Vec<_> = (0..50).map(|task| task.to_string()).collect();
+        let calls = tasks.iter().map(|task| {
+            let (audit, task) = (audit.clone(), task.clone());
+            tokio::spawn(async move { record(&audit, &task).await.unwrap() })
+        });
+        let entries = join_all(calls).await;
+        // Those of the outcomes before, if any, go with them.
+        assert_eq!(medium.syncs(), syncs);
+        for entry in entries {
+            entry.unwrap().outcome(started());
+        }
+    }
+    assert!(audit.flush(PATIENCE).await);
+    assert_eq!(medium.summary().len(), 3 * 2 * 50);
+}
+
+#[tokio::test]
 async fn an_intent_is_durable_before_the_call_goes_on_and_its_outcome_follows() {
     let medium = Medium::default();
     let audit = refusing(&medium);
@@ -80,7 +104,7 @@ async fn an_entry_that_is_dropped_says_that_nobody_knows() {
     assert_eq!(medium.summary(), expected);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_caller_who_leaves_early_leaves_no_intent_alone() {
     let medium = Medium::default();
     let audit = refusing(&medium);
@@ -152,7 +176,7 @@ async fn what_a_failed_sync_leaves_is_not_trusted_but_written_anew() {
     assert_eq!(medium.durable(), ["intent 1", "outcome 1 STARTED"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_intent_that_cannot_be_taken_back_is_ended() {
     let medium = Medium::default();
     let audit = refusing(&medium);
@@ -213,7 +237,7 @@ async fn calls_that_go_on_unrecorded_fill_no_memory() {
     assert_eq!(medium.summary().len(), MAX_KEPT);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn under_the_interval_policy_a_sync_comes_later() {
     let medium = Medium::default();
     let hour = Fsync::Interval(Duration::from_secs(60 * 60));
@@ -236,7 +260,7 @@ async fn under_the_interval_policy_a_sync_comes_later() {
     entry.outcome(started());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn after_a_failed_sync_calls_wait_for_one_also_under_the_interval_policy() {
     let medium = Medium::default();
     let audit = log(
@@ -255,7 +279,7 @@ async fn after_a_failed_sync_calls_wait_for_one_also_under_the_interval_policy()
     third.outcome(started());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_stalled_medium_holds_the_end_up_no_longer_than_allowed() {
     let medium = Medium::default();
     let audit = refusing(&medium);
@@ -268,7 +292,7 @@ async fn a_stalled_medium_holds_the_end_up_no_longer_than_allowed() {
     assert!(audit.flush(PATIENCE).await);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn dropping_the_last_clone_writes_what_is_left() {
     let medium = Medium::default();
     let audit = refusing(&medium);
@@ -282,7 +306,7 @@ async fn dropping_the_last_clone_writes_what_is_left() {
     assert_eq!(medium.durable(), ["intent 1", "outcome 1 STARTED"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn calls_that_come_and_go_before_a_stalled_medium_fill_no_memory() {
     let medium = Medium::default();
     let audit = refusing(&medium);

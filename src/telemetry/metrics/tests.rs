@@ -196,20 +196,20 @@ fn the_gates_are_counted_at_each_export() {
 fn audit_records_are_told_apart_by_event_and_result() {
     let measured = measured();
     let metrics = &measured.metrics;
-    metrics.audit_record("intent", AuditResult::Failed);
-    metrics.audit_record("outcome", AuditResult::Written);
+    metrics.audit_records("intent", AuditResult::Failed, 1);
+    metrics.audit_records("outcome", AuditResult::Written, 2);
     metrics.audit_commit(Duration::from_millis(500));
-    let record = |event, result| {
+    let record = |event, result, count| {
         format!(
-            "incidentgate.audit.records {{record}} {{incidentgate.audit.event={event},incidentgate.audit.result={result}}} 1"
+            "incidentgate.audit.records {{record}} {{incidentgate.audit.event={event},incidentgate.audit.result={result}}} {count}"
         )
     };
     assert_eq!(
         points(&measured),
         [
             "incidentgate.audit.commit.duration s {} count=1 sum=0.5".to_owned(),
-            record("intent", "failed"),
-            record("outcome", "written"),
+            record("intent", "failed", 1),
+            record("outcome", "written", 2),
         ]
     );
 }
