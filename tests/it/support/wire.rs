@@ -61,6 +61,9 @@ impl Wire {
         within(async {
             let mut builder = client::Builder::new();
             builder.initial_window_size(window);
+            // Many answers may wait to be read at once. h2 ties how many to the connection's
+            // window, which is larger in gRPC libraries; they read all the same.
+            builder.data_frame_budget(1 << 20);
             let (client, connection) = builder.handshake(socket).await.unwrap();
             Self {
                 client,
