@@ -3,10 +3,12 @@
 mod bearer;
 mod claims;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 
 pub use bearer::bearer_token;
 pub use claims::Claims;
+
+const BEARER: &[u8] = b"Bearer ";
 
 /// The `authorization` header of one call to Graph, and whose it is. `Debug`
 /// never shows the token.
@@ -35,6 +37,24 @@ impl Authorization {
         // Keeps it out of Debug output and out of HTTP/2's compression tables.
         header.set_sensitive(true);
         Some(Self { header, owner })
+    }
+
+    /// The token that a caller has sent along, as it came: a token is long, and is not
+    /// copied. What is wrong with it otherwise, as [`bearer_token`] says it.
+    pub fn passed_through(metadata: &HeaderMap) -> Result<Self, &'static str> {
+        let token = bearer_token(metadata)?;
+        let owner = TokenOwner::Caller;
+        let header = metadata.get(AUTHORIZATION);
+        let usual = header
+            .filter(|header| header.as_bytes().strip_prefix(BEARER) == Some(token.as_bytes()));
+        match usual {
+            Some(header) => {
+                let mut header = header.clone();
+                header.set_sensitive(true);
+                Ok(Self { header, owner })
+            }
+            None => Self::bearer(token, owner).ok_or("holds a malformed token"),
+        }
     }
 
     /// The header as it is sent.
@@ -74,6 +94,21 @@ mod tests {
         assert!(!format!("{authorization:?}").contains("s3cret"));
         assert_eq!(authorization.token(), "s3cret");
         assert_eq!(authorization.header(), "Bearer s3cret");
+    }
+
+    #[test]
+    fn what_a_caller_has_sent_goes_on_in_one_spelling_and_is_not_shown() {
+        for value in ["Bearer s3cret", "bearer s3cret", "BEARER   s3cret "] {
+            let mut metadata = HeaderMap::new();
+            metadata.insert(AUTHORIZATION, HeaderValue::from_static(value));
+            let authorization = Authorization::passed_through(&metadata).unwrap();
+            assert_eq!(authorization.header(), "Bearer s3cret", "{value}");
+            assert!(authorization.header().is_sensitive());
+            assert!(!format!("{authorization:?}").contains("s3cret"));
+            assert_eq!(authorization.owner(), TokenOwner::Caller);
+        }
+        let wrong = Authorization::passed_through(&HeaderMap::new()).unwrap_err();
+        assert_eq!(wrong, "is missing");
     }
 
     #[test]

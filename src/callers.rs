@@ -22,6 +22,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use futures_util::FutureExt as _;
 use http::{HeaderMap, header::AUTHORIZATION};
 
 use self::{policy::Listed, token::Tokens};
@@ -179,7 +180,8 @@ impl Asked {
             && presented.metadata.contains_key(AUTHORIZATION)
         {
             let text = bearer_token(presented.metadata).map_err(|wrong| tokens.refuse(wrong))?;
-            let verified = tokens.verify(text, now).await?;
+            // Boxed: it may wait for keys, and every call would have the room for that.
+            let verified = tokens.verify(text, now).boxed().await?;
             names.extend(verified.names().iter().cloned());
             token = CallerToken::new(text, verified.is_user());
         }

@@ -29,7 +29,7 @@ pub use self::{
     transport::{Entra, EntraOptions},
 };
 use crate::{
-    authorization::{Authorization, TokenOwner, bearer_token},
+    authorization::Authorization,
     caller::Caller,
     failure::{Failure, Kind},
     renewable::{Fetched, Hint, Renewable},
@@ -88,11 +88,7 @@ impl Credentials {
 }
 
 fn passed_through(metadata: &HeaderMap) -> Result<Authorization, Failure> {
-    bearer_token(metadata)
-        .and_then(|token| {
-            Authorization::bearer(token, TokenOwner::Caller).ok_or("holds a malformed token")
-        })
-        .map_err(|wrong| {
+    Authorization::passed_through(metadata).map_err(|wrong| {
             Failure::new(
                 Kind::CallerUnauthenticated,
                 format!(
@@ -151,6 +147,7 @@ mod tests {
     use http::{HeaderValue, header::AUTHORIZATION};
 
     use super::*;
+    use crate::authorization::TokenOwner;
 
     #[test]
     fn the_callers_token_is_passed_on() {

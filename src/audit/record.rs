@@ -93,7 +93,7 @@ struct Members<'a> {
 }
 
 /// Room in bytes for what is usual; a longer text takes more.
-const USUAL_SUBJECT: usize = 512;
+const USUAL_SUBJECT: usize = 384;
 const BESIDE_SUBJECT: usize = 256;
 
 /// What only an outcome has.

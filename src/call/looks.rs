@@ -2,6 +2,7 @@
 
 use std::future::pending;
 
+use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::work::Work;
@@ -47,7 +48,13 @@ impl Work {
 
     /// The task as it is now, if Graph shows it in time. A token that Graph refuses
     /// meanwhile is renewed once: a doubt is worth it.
-    pub(super) async fn look(&self, grant: &Grant) -> Option<Seen> {
+    ///
+    /// Boxed: every call that waits for Graph would have the room for it, and few look.
+    pub(super) fn look<'a>(&'a self, grant: &'a Grant) -> BoxFuture<'a, Option<Seen>> {
+        self.look_now(grant).boxed()
+    }
+
+    async fn look_now(&self, grant: &Grant) -> Option<Seen> {
         let most = self.tools.look_timeout;
         let timeout = match self.progress.left() {
             Some(_) => most,

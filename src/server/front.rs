@@ -131,7 +131,8 @@ impl Front {
         }
         match method {
             Method::Health => return self.infrastructure(request, held).await,
-            Method::Reflection => return self.reflection(request, &remote, held).await,
+            // Boxed: every call would have the room for it.
+            Method::Reflection => return self.reflection(request, &remote, held).boxed().await,
             Method::ExecuteResponseAction | Method::Unknown => {}
         }
         let mut observation =
