@@ -125,16 +125,16 @@ class Gateway(Process):
 class Envoy(Process):
     """Envoy by a template beside this file, in front of `clusters`, the addresses in each, and `more`, whole ones."""
 
-    def __init__(self, running, folder, template, clusters, more=(), **filled):
-        admin, config = folder / "admin", folder / template
-        text = string.Template(pathlib.Path(__file__).with_name(template).read_text())
+    def __init__(self, running, folder, template, clusters, more=(), before=(), **filled):
+        admin, config = folder / "admin", folder / pathlib.Path(template).name
+        text = string.Template((pathlib.Path(__file__).parent / template).read_text())
         all_clusters = json.dumps([*(cluster(name, addresses) for name, addresses in clusters.items()), *more])
         config.write_text(text.substitute(filled, clusters=all_clusters))
         # It writes what a call has come to with a delay, 10 s unless told otherwise.
         options = ["--file-flush-interval-msec", "50", "--admin-address-path", admin]
         options += ["--concurrency", "1", "--disable-hot-restart"]
         binary = importlib.resources.files("envoy") / "_bin" / "envoy"
-        super().__init__(running, folder / "envoy.log", binary, "-c", config, *options)
+        super().__init__(running, folder / "envoy.log", *before, binary, "-c", config, *options)
         self.says("starting main dispatch loop")
         # After the first health checks, where there are any.
         self.says("starting workers")

@@ -1,0 +1,61 @@
+"""Load by h2load, and what it says about it."""
+
+import pathlib
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass
+
+from rig import OTHERS, PATH, cpu, pinned, rss
+
+# A task whose action starts, and one whose action Graph refuses.
+STARTS, REFUSED = b"213213", b"213215"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What some calls have come to."""
+
+    # Processor time for one call, in microseconds.
+    cpu: float
+    # Calls in a second.
+    rate: float
+    # Latencies in milliseconds.
+    p50: float
+    p99: float
+    # Resident memory at the end, in MiB.
+    rss: float
+
+
+class Load:
+    """Calls about one task, with a caller's token and a trace that the caller has begun or not."""
+
+    def __init__(self, folder, task, token):
+        message = bytes([0x0A, len(task), *task])
+        self.frame = folder / f"{task.decode()}.frame"
+        self.frame.write_bytes(bytes([0, *len(message).to_bytes(4)]) + message)
+        self.headers = ["content-type: application/grpc", "te: trailers", f"authorization: Bearer {token}"]
+
+    def run(self, server, calls, clients=4, streams=16, rate=None):
+        """So many calls; `rate` in a second if it is given."""
+        with tempfile.NamedTemporaryFile(suffix=".log") as log:
+            command = ["h2load", "-n", calls, "-c", clients, "-m", streams, "-t", 1, "-d", self.frame]
+            command += ["--log-file", log.name]
+            if rate:
+                command += ["--rps", rate / clients]
+            for header in self.headers:
+                command += ["-H", header]
+            command = [*pinned(OTHERS, *command), f"http://127.0.0.1:{server.port}{PATH}"]
+            before = cpu(server.pid)
+            said = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True).stdout
+            used = cpu(server.pid) - before
+            latencies = sorted(int(line.split("\t")[2]) for line in pathlib.Path(log.name).read_text().splitlines())
+        assert f"{calls} succeeded" in said and len(latencies) == calls, said
+        per_second = float(re.search(r"([\d.]+) req/s", said)[1])
+        return Measured(
+            cpu=1e6 * used / calls,
+            rate=per_second,
+            p50=latencies[calls // 2] / 1e3,
+            p99=latencies[calls * 99 // 100] / 1e3,
+            rss=rss(server.pid) / 2**20,
+        )
