@@ -174,11 +174,12 @@ def table(comparison):
 
 def main():
     arguments = argparse.ArgumentParser()
-    arguments.add_argument("--rounds", type=int, default=15)
-    arguments.add_argument("--calls", type=int, default=5_000, help="in each measurement")
+    arguments.add_argument("--rounds", type=int, default=11)
+    arguments.add_argument("--calls", type=int, default=10_000, help="in each measurement")
     arguments.add_argument("--plot", type=pathlib.Path, help="an SVG file to write")
     arguments.add_argument("--json", type=pathlib.Path, help="a file for all figures")
     arguments.add_argument("--only", choices=["compare", "scale"])
+    arguments.add_argument("--goals", action=argparse.BooleanOptionalAction, default=True, help="whether they decide")
     arguments = arguments.parse_args()
     met = True
     with contextlib.ExitStack() as running:
@@ -187,7 +188,7 @@ def main():
             met &= compare(running, folder, arguments)
         if arguments.only != "compare":
             met &= scale.run(running, folder, TOKEN)
-    return 0 if met else 1
+    return 0 if met or not arguments.goals else 1
 
 
 def compare(running, folder, arguments):
