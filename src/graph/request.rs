@@ -72,12 +72,14 @@ fn request(
     span: &RequestSpan<'_>,
 ) -> Result<Request, Failure> {
     // Cannot fail for a GUID; were that check ever lost, nothing is sent.
-    let Ok(client_request_id) = HeaderValue::from_str(client_request_id.as_str()) else {
+    let Ok(mut client_request_id) = HeaderValue::from_str(client_request_id.as_str()) else {
         return Err(Failure::new(
             Kind::GatewayFault,
             "the gateway could not build the request to Graph",
         ));
     };
+    // It is never sent again, and has no place in HTTP/2's compression table.
+    client_request_id.set_sensitive(true);
     let mut request = Request::new(method, url);
     let headers = request.headers_mut();
     headers.insert(AUTHORIZATION, authorization.header().clone());

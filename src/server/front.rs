@@ -147,6 +147,9 @@ impl Front {
         let succeeded = response.extensions_mut().remove::<Succeeded>();
         let status = response.extensions_mut().remove::<Status>();
         let failure = status.as_ref().and_then(status::failure);
+        if failure.is_some() {
+            reply::leave_out_of_table(response.headers_mut());
+        }
         if failure.is_some_and(|failure| failure.outcome() == Outcome::Unknown) {
             response = reply::commit(response);
         }

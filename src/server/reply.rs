@@ -16,6 +16,7 @@ use tonic::{Code, Status, body::Body};
 use super::{observation::Observation, wire::OpenStream};
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 pub(super) const GRPC_STATUS_DETAILS: HeaderName =
     HeaderName::from_static("grpc-status-details-bin");
 
@@ -46,6 +47,16 @@ pub(super) struct Held {
 pub(super) fn code(headers: &HeaderMap) -> Option<Code> {
     let code = headers.get(GRPC_STATUS)?;
     Some(Code::from_bytes(code.as_bytes()))
+}
+
+/// Keeps what differs from answer to answer out of HTTP/2's compression table (RFC 7541,
+/// section 6.2.3), where it would never be found again, and would push out what is.
+pub(super) fn leave_out_of_table(headers: &mut HeaderMap) {
+    for name in [GRPC_MESSAGE, GRPC_STATUS_DETAILS] {
+        if let Some(value) = headers.get_mut(name) {
+            value.set_sensitive(true);
+        }
+    }
 }
 
 /// Sends the status behind the headers instead of in them.

@@ -99,7 +99,9 @@ impl Propagator {
             u8::from(span_context.is_sampled()),
         );
         debug_assert!(written.is_ok(), "a String takes everything");
-        if let Ok(value) = HeaderValue::try_from(traceparent) {
+        if let Ok(mut value) = HeaderValue::try_from(traceparent) {
+            // Each request has its own: HTTP/2's compression table is for what comes again.
+            value.set_sensitive(true);
             headers.insert(TRACEPARENT, value);
         }
         let tracestate = span_context.trace_state().header();
