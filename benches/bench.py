@@ -55,6 +55,11 @@ class Spread:
         return f"{self.median:.2f} ({self.low:.2f}-{self.high:.2f})"
 
 
+def in_turn(pair, number):
+    """Both, in a round of this number: whoever comes first in one comes last in the next."""
+    return list(pair.items())[:: 1 if number % 2 == 0 else -1]
+
+
 class Comparison:
     """All that was measured: for each upstream and mode, and who did it, one figure a round."""
 
@@ -77,15 +82,14 @@ class Comparison:
             self.floors[name] = Peer(running, folder, MEASURED, program, *more)
 
     def run(self):
-        """All rounds. Whoever comes first in one comes last in the next."""
+        """All rounds."""
         for _, pair in self.each():
             for peer in pair.values():
                 self.load.run(peer, self.calls // 4)  # to warm up
         for number in range(self.rounds):
             print(f"round {number + 1} of {self.rounds}", file=sys.stderr, flush=True)
             for key, pair in self.each():
-                order = list(pair.items())
-                for who, peer in order if number % 2 == 0 else reversed(order):
+                for who, peer in in_turn(pair, number):
                     self.measure((*key, who), peer, self.load)
                 if key == ("HTTP/2", UNTRACED):
                     self.measure((*key, REFUSALS), pair[GATEWAY], self.refused)
@@ -122,8 +126,7 @@ class Comparison:
         rate = min(statistics.median(self.figures(key, "rate")) for key in keys.values()) / 2
         latencies = {who: [] for who in pair}
         for number in range(self.rounds):
-            order = list(pair.items())
-            for who, peer in order if number % 2 == 0 else reversed(order):
+            for who, peer in in_turn(pair, number):
                 calls = int(3 * rate)
                 latencies[who].append(self.load.run(peer, calls, clients=64, streams=4, rate=rate))
         return rate, latencies

@@ -28,7 +28,7 @@ class Measured:
 
 
 class Load:
-    """Calls about one task, with a caller's token and a trace that the caller has begun or not."""
+    """Calls about one task, with a caller's token."""
 
     def __init__(self, folder, task, token):
         message = bytes([0x0A, len(task), *task])
@@ -36,18 +36,21 @@ class Load:
         self.frame.write_bytes(bytes([0, *len(message).to_bytes(4)]) + message)
         self.headers = ["content-type: application/grpc", "te: trailers", f"authorization: Bearer {token}"]
 
+    def command(self, server, calls, clients, streams, *more, headers=()):
+        """What makes so many calls."""
+        options = ["-n", calls, "-c", clients, "-m", streams, "-t", 1, "-d", self.frame, *more]
+        for header in [*self.headers, *headers]:
+            options += ["-H", header]
+        command = pinned(OTHERS, "h2load", *options, f"http://127.0.0.1:{server.port}{PATH}")
+        return [str(word) for word in command]
+
     def run(self, server, calls, clients=4, streams=16, rate=None):
         """So many calls; `rate` in a second if it is given."""
         with tempfile.NamedTemporaryFile(suffix=".log") as log:
-            command = ["h2load", "-n", calls, "-c", clients, "-m", streams, "-t", 1, "-d", self.frame]
-            command += ["--log-file", log.name]
-            if rate:
-                command += ["--rps", rate / clients]
-            for header in self.headers:
-                command += ["-H", header]
-            command = [*pinned(OTHERS, *command), f"http://127.0.0.1:{server.port}{PATH}"]
+            more = ["--log-file", log.name, *(["--rps", rate / clients] if rate else [])]
+            command = self.command(server, calls, clients, streams, *more)
             before = cpu(server.pid)
-            said = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True).stdout
+            said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             used = cpu(server.pid) - before
             latencies = sorted(int(line.split("\t")[2]) for line in pathlib.Path(log.name).read_text().splitlines())
         assert f"{calls} succeeded" in said and len(latencies) == calls, said

@@ -7,8 +7,6 @@ from load import STARTS, Load
 from processes import until
 from rig import (
     MEASURED,
-    OTHERS,
-    PATH,
     TRACED,
     UNTRACED,
     Collector,
@@ -17,7 +15,6 @@ from rig import (
     Graph,
     Peer,
     SlowGraph,
-    pinned,
     rss,
 )
 
@@ -115,11 +112,8 @@ def hanging(running, folder, collector, load):
 def hang(gateway, graph, load):
     """The memory that one call takes."""
     before, waiting = rss(gateway.pid), graph.waiting()
-    command = ["h2load", "-n", HANGING, "-c", 100, "-m", 100, "-d", load.frame]
-    for header in [*load.headers, "grpc-timeout: 2M"]:
-        command += ["-H", header]
-    command = pinned(OTHERS, *command, f"http://127.0.0.1:{gateway.port}{PATH}")
-    with subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL) as callers:
+    command = load.command(gateway, HANGING, 100, 100, headers=["grpc-timeout: 2M"])
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as callers:
         until("the calls at Graph", lambda: graph.waiting() - waiting >= HANGING)
         cost = (rss(gateway.pid) - before) / HANGING / 1024
         callers.kill()

@@ -48,11 +48,6 @@ impl ActiveSpan {
         &self.context
     }
 
-    /// Whether anybody will see what is written to it.
-    pub fn is_sampled(&self) -> bool {
-        self.context.span().is_recording()
-    }
-
     /// Adds attributes. A span that is not sampled does not ask for them.
     pub fn add<A: IntoIterator<Item = KeyValue>>(&self, attributes: impl FnOnce() -> A) {
         let span = self.context.span();
