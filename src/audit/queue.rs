@@ -6,6 +6,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
+    task::{Wake, Waker},
     thread::Thread,
 };
 
@@ -61,7 +62,7 @@ struct Inlet {
 /// Wakes the writer.
 #[derive(Debug)]
 struct Bell {
-    writer: Thread,
+    writer: Waker,
     /// Whether it is going to ring.
     is_pulled: AtomicBool,
 }
@@ -70,11 +71,19 @@ struct Bell {
 #[derive(Debug)]
 struct Closing(Arc<Bell>);
 
+/// Wakes a thread that is parked.
+#[derive(Debug)]
+struct Parked(Thread);
+
 // === impl Queue ===
 
 impl Queue {
-    /// What goes into `items` wakes the `writer`, which has the other end.
+    /// What goes into `items` wakes the thread that has the other end, and parks.
     pub(super) fn new(items: mpsc::Sender<Item>, writer: Thread) -> Self {
+        Self::waking(items, Waker::from(Arc::new(Parked(writer))))
+    }
+
+    fn waking(items: mpsc::Sender<Item>, writer: Waker) -> Self {
         let bell = Closing(Arc::new(Bell {
             writer,
             is_pulled: AtomicBool::new(false),
@@ -115,7 +124,15 @@ impl Drop for Closing {
     fn drop(&mut self) {
         // From here on a new item pulls again; the writer sees those before.
         self.0.is_pulled.swap(false, Ordering::AcqRel);
-        self.0.writer.unpark();
+        self.0.writer.wake_by_ref();
+    }
+}
+
+// === impl Parked ===
+
+impl Wake for Parked {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 
@@ -131,5 +148,60 @@ impl Waiting {
     /// dropped here, and so to say that nothing was sent.
     pub(super) fn accept(self, entry: impl FnOnce(Entry) -> Entry) {
         drop(self.answer.send(Ok(entry(self.entry))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    /// How often it has been woken.
+    #[derive(Default)]
+    struct Counter(AtomicUsize);
+
+    impl Wake for Counter {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Counter {
+        fn count(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    #[tokio::test]
+    async fn calls_that_are_ready_together_wake_the_writer_once() {
+        let counter = Arc::new(Counter::default());
+        let (inlet, items) = mpsc::channel();
+        let queue = Queue::waking(inlet, Waker::from(Arc::clone(&counter)));
+        for rings in 1..=3 {
+            let calls = (0..50).map(|_| {
+                let queue = queue.clone();
+                tokio::spawn(async move { queue.send(Item::Flush(oneshot::channel().0)) })
+            });
+            let calls = join_all(calls).await;
+            assert!(calls.iter().all(Result::is_ok));
+            while counter.count() < rings {
+                yield_now().await;
+            }
+            assert_eq!((counter.count(), items.try_iter().count()), (rings, 50));
+        }
+        drop(queue);
+        assert_eq!(counter.count(), 4, "its end wakes the writer, too");
+    }
+
+    #[test]
+    fn what_is_sent_outside_of_a_runtime_wakes_the_writer_at_once() {
+        let counter = Arc::new(Counter::default());
+        let (inlet, _items) = mpsc::channel();
+        let queue = Queue::waking(inlet, Waker::from(Arc::clone(&counter)));
+        queue.send(Item::Flush(oneshot::channel().0));
+        assert_eq!(counter.count(), 1);
     }
 }

@@ -63,27 +63,6 @@ async fn what_has_queued_up_is_written_and_synced_at_once() {
 }
 
 #[tokio::test]
-async fn calls_that_are_ready_together_wake_the_writer_once() {
-    let medium = Medium::default();
-    let audit = refusing(&medium);
-    for syncs in 1..=3 {
-        let tasks: Vec<_> = (0..50).map(|task| task.to_string()).collect();
-        let calls = tasks.iter().map(|task| {
-            let (audit, task) = (audit.clone(), task.clone());
-            tokio::spawn(async move { record(&audit, &task).await.unwrap() })
-        });
-        let entries = join_all(calls).await;
-        // Those of the outcomes before, if any, go with them.
-        assert_eq!(medium.syncs(), syncs);
-        for entry in entries {
-            entry.unwrap().outcome(started());
-        }
-    }
-    assert!(audit.flush(PATIENCE).await);
-    assert_eq!(medium.summary().len(), 3 * 2 * 50);
-}
-
-#[tokio::test]
 async fn an_intent_is_durable_before_the_call_goes_on_and_its_outcome_follows() {
     let medium = Medium::default();
     let audit = refusing(&medium);
