@@ -17,7 +17,7 @@ import time
 
 import plot
 import scale
-from load import REFUSED, STARTS, Load
+from load import REFUSED, STARTS, Load, token
 from rig import (
     MEASURED,
     ONE_PERCENT,
@@ -32,8 +32,7 @@ from rig import (
 )
 
 MODES = [UNTRACED, ONE_PERCENT, TRACED]
-# As long as an access token of Entra's, and no secret.
-TOKEN = "bench." + 1200 * "x" + ".signature"
+TOKEN = token()
 ENVOY, GATEWAY, REFUSALS = "Envoy", "gateway", "gateway, 400"
 FLOORS = {
     "tonic echo, no upstream": ["echo"],

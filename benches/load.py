@@ -1,5 +1,7 @@
 """Load by h2load, and what it says about it."""
 
+import base64
+import json
 import pathlib
 import re
 import subprocess
@@ -10,6 +12,36 @@ from rig import OTHERS, PATH, cpu, pinned, rss
 
 # A task whose action starts, and one whose action Graph refuses.
 STARTS, REFUSED = b"213213", b"213215"
+
+
+def token():
+    """With the claims of an access token of Entra's, as long as one of those, and no secret."""
+    identifier = "8d3a1f5e-2b7c-4c0e-9f61-5a7be2d04c13"
+    claims = {
+        "aud": "https://graph.microsoft.com",
+        "iss": f"https://sts.windows.net/{identifier}/",
+        "iat": 1700000000,
+        "nbf": 1700000000,
+        "exp": 1700003900,
+        "aio": 72 * "E",
+        "app_displayname": "incident response",
+        "appid": identifier,
+        "appidacr": "2",
+        "idp": f"https://sts.windows.net/{identifier}/",
+        "idtyp": "app",
+        "oid": identifier,
+        "rh": 60 * "0",
+        "roles": ["SecurityIncident.ReadWrite.All"],
+        "sub": identifier,
+        "tid": identifier,
+        "uti": 22 * "u",
+        "ver": "1.0",
+        "wids": [identifier],
+    }
+    header = {"typ": "JWT", "nonce": 43 * "n", "alg": "RS256", "x5t": 27 * "t", "kid": 27 * "t"}
+    parts = [json.dumps(part, separators=(",", ":")).encode() for part in (header, claims)]
+    # RS256 makes 256 bytes.
+    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in [*parts, bytes(256)])
 
 
 @dataclass(frozen=True)

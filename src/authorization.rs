@@ -64,10 +64,10 @@ impl Authorization {
 
     /// The token alone, for removing it from what comes back.
     pub fn token(&self) -> &str {
-        self.header
-            .to_str()
-            .ok()
-            .and_then(|header| header.strip_prefix("Bearer "))
+        let token = self.header.as_bytes().strip_prefix(BEARER);
+        // Faster than to look for bytes that are not visible, which it has not.
+        token
+            .and_then(|token| str::from_utf8(token).ok())
             .unwrap_or_default()
     }
 

@@ -5,7 +5,7 @@
 //! peers collector                 takes OTLP by gRPC and by HTTP; GET /spans says how many
 //! peers graph                     a Graph that never answers, or later; GET /requests says how many wait
 //! peers echo                      tonic's own server, answering by itself
-//! peers forward --graph-url URL   the same, and one POST by a bare reqwest client
+//! peers forward --graph-url URL   the same, and one POST with the caller's token by a bare reqwest client
 //! ```
 
 use std::{
@@ -19,7 +19,13 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Bytes as Body, extract::State, http::StatusCode, routing};
+use axum::{
+    Router,
+    body::Bytes as Body,
+    extract::State,
+    http::{StatusCode, header::AUTHORIZATION},
+    routing,
+};
 use clap::Parser;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -237,7 +243,9 @@ impl IncidentTaskService for Floor {
         if let Some((client, graph_url)) = &self.upstream {
             let id = &request.get_ref().incident_task_id;
             let url = format!("{graph_url}/security/incidentTasks/{id}/executeResponseAction");
-            let answer = client.post(url).send().await;
+            let token = request.metadata().as_ref().get(AUTHORIZATION);
+            let token = token.ok_or_else(|| Status::unauthenticated("there is no token"))?;
+            let answer = client.post(url).header(AUTHORIZATION, token).send().await;
             let answer = answer.map_err(|error| Status::unknown(error.to_string()))?;
             if !answer.status().is_success() {
                 return Err(Status::unknown(answer.status().to_string()));
