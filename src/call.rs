@@ -137,44 +137,30 @@ impl Calls {
     /// Dropping the future does not cancel a POST that may have left: it is
     /// finished in a task of its own, unless the gateway ends, and its outcome goes to
     /// span, log and audit log.
-    pub async fn execute(&self, call: Call) -> Result<Done, Failure> {
+    pub async fn execute(&self, call: Arc<Call>) -> Result<Done, Failure> {
         call.place.begin();
         if call.deadline.has_passed(Instant::now()) {
             return Err(Interruption::DeadlinePassed.failure(Departed::Never, 0));
         }
         let progress = Progress::default();
-        let Call {
-            command,
-            credential,
-            caller,
-            peer,
-            deadline,
-            span,
-            place,
-        } = call;
         let work = Work {
             tools: Arc::clone(&self.tools),
-            command,
-            credential,
-            caller,
-            peer,
-            deadline,
-            span: span.clone(),
+            call: Arc::clone(&call),
             progress: progress.clone(),
         };
         let mut work = Detachable::new(
-            work.run(),
+            async move { work.run().await },
             &progress,
             &self.tasks,
             &self.ending,
             &self.tools.metrics,
-            span.span(),
-            &place,
+            call.span.span(),
+            &call.place,
         );
         tokio::select! {
             biased;
             result = &mut work => result,
-            () = sleep_until(deadline.answer_by()) => {
+            () = sleep_until(call.deadline.answer_by()) => {
                 Err(work.interrupt(Interruption::DeadlinePassed))
             }
             () = self.ending.cancelled() => {
@@ -239,14 +225,14 @@ mod tests {
         )
     }
 
-    fn call(authorization: Authorization, timeout: Duration, metrics: &Metrics) -> Call {
+    fn call(authorization: Authorization, timeout: Duration, metrics: &Metrics) -> Arc<Call> {
         let limits = PlaceLimits {
             max_open: 1,
             max_in_flight: 1,
             max_waiting: 0,
             max_wait: Duration::ZERO,
         };
-        Call {
+        Arc::new(Call {
             command: Command {
                 task_id: TaskId::parse("213213".to_owned()).unwrap(),
                 client_request_id: ClientRequestId::parse_or_new(String::new()).unwrap(),
@@ -261,7 +247,7 @@ mod tests {
                 CancellationToken::new(),
                 metrics.clone(),
             )),
-        }
+        })
     }
 
     #[tokio::test(start_paused = true)]

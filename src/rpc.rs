@@ -63,10 +63,12 @@ impl IncidentTasks {
         Self { calls, credentials }
     }
 
-    async fn execute(
+    /// What is called for, as whom. The rest of the request is not kept: a call may wait
+    /// for Graph for long.
+    fn call(
         &self,
         request: Request<pb::ExecuteResponseActionRequest>,
-    ) -> Result<Response<pb::ExecuteResponseActionResponse>, Failure> {
+    ) -> Result<Arc<Call>, Failure> {
         let (metadata, mut extensions, message) = request.into_parts();
         let CallContext {
             deadline,
@@ -90,33 +92,40 @@ impl IncidentTasks {
             }
         };
         let command = command?;
-        let client_request_id = command.client_request_id.as_str().to_owned();
         span.add(|| {
-            let id = client_request_id.clone();
+            let id = command.client_request_id.as_str().to_owned();
             [KeyValue::new(names::GRAPH_CLIENT_REQUEST_ID, id)]
         });
+        Ok(Arc::new(Call {
+            command,
+            credential,
+            caller,
+            peer: Arc::clone(peer.text()),
+            deadline,
+            span,
+            place,
+        }))
+    }
+
+    async fn execute(
+        &self,
+        call: Arc<Call>,
+    ) -> Result<Response<pb::ExecuteResponseActionResponse>, Failure> {
         let done = async {
             // Only now: a caller who is slow to send, or has no token, holds no place.
-            place.take(deadline).await?;
-            let call = Call {
-                command,
-                credential,
-                caller,
-                peer: Arc::clone(peer.text()),
-                deadline,
-                span,
-                place,
-            };
-            self.calls.execute(call).await
+            call.place.take(call.deadline).await?;
+            self.calls.execute(Arc::clone(&call)).await
         };
-        let done = done.await.map_err(|mut failure| {
+        let done = done.await;
+        let client_request_id = || call.command.client_request_id.as_str().to_owned();
+        let done = done.map_err(|mut failure| {
             // A failure of an attempt has it already.
             let id = &mut failure.client_request_id;
-            id.get_or_insert_with(|| client_request_id.clone());
+            id.get_or_insert_with(client_request_id);
             failure
         })?;
         let succeeded = Succeeded(done.outcome());
-        let mut response = Response::new(response(done, client_request_id));
+        let mut response = Response::new(response(done, client_request_id()));
         response.extensions_mut().insert(succeeded);
         Ok(response)
     }
@@ -128,7 +137,11 @@ impl IncidentTaskService for IncidentTasks {
         &self,
         request: Request<pb::ExecuteResponseActionRequest>,
     ) -> Result<Response<pb::ExecuteResponseActionResponse>, Status> {
-        self.execute(request).await.map_err(status::from_failure)
+        let done = match self.call(request) {
+            Ok(call) => self.execute(call).await,
+            Err(failure) => Err(failure),
+        };
+        done.map_err(status::from_failure)
     }
 }
 

@@ -30,8 +30,9 @@ impl Work {
             let share = self.tools.look_timeout;
             // A POST that still waits for its connection then is looked at later.
             loop {
-                sleep_until(self.deadline.look_at(share, Instant::now())).await;
-                if departure.state() != Departed::NotYet || self.deadline.has_passed(Instant::now())
+                sleep_until(self.call.deadline.look_at(share, Instant::now())).await;
+                if departure.state() != Departed::NotYet
+                    || self.call.deadline.has_passed(Instant::now())
                 {
                     break;
                 }
@@ -58,7 +59,7 @@ impl Work {
         let most = self.tools.look_timeout;
         let timeout = match self.progress.left() {
             Some(_) => most,
-            None => most.min(self.deadline.remaining(Instant::now())),
+            None => most.min(self.call.deadline.remaining(Instant::now())),
         };
         let until = Instant::now() + timeout;
         let mut seen = self.look_until(until, grant).await;
@@ -66,7 +67,7 @@ impl Work {
             && failure.kind.refuses_token()
             && let Ok(Ok(Some(renewed))) = timeout_at(
                 until,
-                self.credential.renew(grant, failure.claims.as_deref()),
+                self.call.credential.renew(grant, failure.claims.as_deref()),
             )
             .await
         {
@@ -82,8 +83,8 @@ impl Work {
             Err(failure) => {
                 self.heed(&failure, grant);
                 tracing::info!(
-                    parent: self.span.span(),
-                    client_request_id = self.command.client_request_id.as_str(),
+                    parent: self.call.span.span(),
+                    client_request_id = self.call.command.client_request_id.as_str(),
                     error = &failure as &dyn std::error::Error,
                     "the task could not be looked at"
                 );
@@ -100,10 +101,10 @@ impl Work {
             return Err(Failure::new(Kind::GatewayOverloaded, message));
         };
         let look = Look {
-            command: &self.command,
+            command: &self.call.command,
             authorization: grant.authorization(),
             until,
-            parent: self.span.span(),
+            parent: self.call.span.span(),
         };
         let mut seen = self.tools.graph.look(look).await;
         for _ in 1..MAX_LOOK_TRIES {

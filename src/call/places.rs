@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep_until},
@@ -76,6 +77,14 @@ impl Places {
 
     /// See [`Place::take`](super::Place::take).
     pub(super) async fn take(&self, deadline: Deadline) -> Result<OwnedSemaphorePermit, Failure> {
+        match Arc::clone(&self.0.places).try_acquire_owned() {
+            Ok(place) => Ok(place),
+            // Boxed: every call would have the room for it, and few wait.
+            Err(_) => self.wait(deadline).boxed().await,
+        }
+    }
+
+    async fn wait(&self, deadline: Deadline) -> Result<OwnedSemaphorePermit, Failure> {
         let Shared {
             places,
             seats,
@@ -84,9 +93,6 @@ impl Places {
             metrics,
             open: _,
         } = &*self.0;
-        if let Ok(place) = Arc::clone(places).try_acquire_owned() {
-            return Ok(place);
-        }
         let Ok(_seat) = seats.try_acquire() else {
             metrics.call_without_place();
             return Err(overloaded(spread()));
@@ -142,10 +148,7 @@ fn deadline_passed() -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::{
-        FutureExt as _,
-        future::{BoxFuture, join_all},
-    };
+    use futures_util::future::{BoxFuture, join_all};
     use tokio::time::advance;
 
     use super::*;

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    Auditing,
+    Auditing, Call,
     done::Done,
     left::Interruption,
     progress::Progress,
@@ -19,14 +19,11 @@ use super::{
 use crate::{
     audit::{Caller, Intent},
     authorization::Claims,
-    caller::Caller as Proven,
-    command::Command,
-    credentials::{Credential, Grant},
-    deadline::Deadline,
+    credentials::Grant,
     failure::{Failure, Kind, Outcome},
     graph::{Attempt, Departed, GraphClient},
     retry::{Budget, Course, Doubt, Finding, Next, Policy},
-    telemetry::{ActiveSpan, Metrics},
+    telemetry::Metrics,
     throttle::{Gates, Passage},
 };
 
@@ -49,12 +46,7 @@ pub(super) struct Tools {
 #[derive(Debug)]
 pub(super) struct Work {
     pub(super) tools: Arc<Tools>,
-    pub(super) command: Command,
-    pub(super) credential: Credential,
-    pub(super) caller: Proven,
-    pub(super) peer: Arc<str>,
-    pub(super) deadline: Deadline,
-    pub(super) span: ActiveSpan,
+    pub(super) call: Arc<Call>,
     pub(super) progress: Progress,
 }
 
@@ -62,7 +54,7 @@ pub(super) struct Work {
 
 impl Work {
     /// Until the action is known to be started, or there is nothing more to do.
-    pub(super) async fn run(self) -> Result<Done, Failure> {
+    pub(super) async fn run(&self) -> Result<Done, Failure> {
         let grant = self.grant().await?;
         self.pass(&grant).await?;
         let record = self.record(&grant).await?;
@@ -75,7 +67,7 @@ impl Work {
     async fn grant(&self) -> Result<Grant, Failure> {
         let mut tries = 1;
         loop {
-            let failure = match self.credential.grant().await {
+            let failure = match self.call.credential.grant().await {
                 Ok(grant) => return Ok(grant),
                 Err(failure) => failure,
             };
@@ -107,19 +99,24 @@ impl Work {
 
     fn intent(&self, grant: &Grant) -> Intent {
         Intent {
-            task_id: self.command.task_id.as_str().to_owned(),
-            client_request_id: self.command.client_request_id.as_str().to_owned(),
+            task_id: self.call.command.task_id.as_str().to_owned(),
+            client_request_id: self.call.command.client_request_id.as_str().to_owned(),
             caller: Caller {
-                peer: (*self.peer).to_owned(),
-                names: self.caller.identities().map(ToString::to_string).collect(),
-                allowed_by: self.caller.pattern().map(str::to_owned),
+                peer: (*self.call.peer).to_owned(),
+                names: self
+                    .call
+                    .caller
+                    .identities()
+                    .map(ToString::to_string)
+                    .collect(),
+                allowed_by: self.call.caller.pattern().map(str::to_owned),
                 // What the gateway's own token says is not about the caller.
                 claims: match grant {
                     Grant::Given(token) => token.claims().unwrap_or_default(),
                     Grant::Fetched(_) => Claims::default(),
                 },
             },
-            trace_id: self.span.trace_id().map(|id| id.to_string()),
+            trace_id: self.call.span.trace_id().map(|id| id.to_string()),
         }
     }
 
@@ -129,7 +126,7 @@ impl Work {
         let gates = &self.tools.gates;
         let mut passage = gates.enter(authorization, Instant::now());
         if let Passage::After(wait) = passage
-            && wait < self.deadline.remaining(Instant::now())
+            && wait < self.call.deadline.remaining(Instant::now())
         {
             sleep(wait).await;
             let refused = gates.refuse(authorization, Instant::now());
@@ -194,14 +191,14 @@ impl Work {
     /// The token as it is now: the last one may have expired meanwhile, or a look has found
     /// it refused and renewed it.
     async fn freshen(&self, trail: &mut Trail) -> Result<(), Failure> {
-        trail.grant = self.credential.grant().await?;
+        trail.grant = self.call.credential.grant().await?;
         Ok(())
     }
 
     /// Another token in place of the one that Graph has refused, or why there is none.
     async fn renew(&self, trail: &mut Trail, refused: &Failure) -> Result<(), Failure> {
         let claims = refused.claims.as_deref();
-        let renewed = self.credential.renew(&trail.grant, claims).await?;
+        let renewed = self.call.credential.renew(&trail.grant, claims).await?;
         trail.grant = renewed.ok_or_else(|| refused.clone())?;
         trail.renewed = true;
         Ok(())
@@ -211,7 +208,7 @@ impl Work {
     /// find the action started later. The deadline is asked for, too, since a wait that
     /// ends late on a machine that stood still ends beside the deadline's own alarm.
     fn is_over(&self) -> bool {
-        self.progress.left().is_some() || self.deadline.has_passed(Instant::now())
+        self.progress.left().is_some() || self.call.deadline.has_passed(Instant::now())
     }
 
     /// One POST; and a look at the task beside it, should it take too long for a look
@@ -221,12 +218,12 @@ impl Work {
         let grant = trail.grant.clone();
         let departure = self.progress.begin();
         let attempt = self.tools.graph.attempt(Attempt {
-            command: &self.command,
+            command: &self.call.command,
             authorization: grant.authorization(),
             number: trail.tries,
             on_new_connection: trail.on_new_connection,
             departure: &departure,
-            parent: self.span.span(),
+            parent: self.call.span.span(),
         });
         let mut attempt = pin!(attempt);
         let result = tokio::select! {
@@ -271,7 +268,7 @@ impl Work {
         let course = Course {
             tries: trail.tries,
             doubt: trail.doubt(),
-            may_renew: self.credential.is_renewable() && !trail.renewed,
+            may_renew: self.call.credential.is_renewable() && !trail.renewed,
             ..self.course()
         };
         self.tools.policy.decide(finding, &course, rand::random())
@@ -281,7 +278,7 @@ impl Work {
     fn course(&self) -> Course {
         let remaining = match self.progress.left() {
             Some(_) => Duration::ZERO,
-            None => self.deadline.remaining(Instant::now()),
+            None => self.call.deadline.remaining(Instant::now()),
         };
         Course {
             tries: 0,

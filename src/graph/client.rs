@@ -141,17 +141,13 @@ impl GraphClient {
         let span = shared.telemetry.start(parent, operation);
         let until = Instant::now() + shared.attempt_timeout;
         let request = request::execute(&shared.root, command, authorization, departure, &span);
-        let mut exchange = match request {
-            Ok(request) => {
-                let (_turn, response) = shared.post(request, on_new_connection);
-                match timeout_at(until, response).await {
-                    Ok(Ok(response)) => {
-                        Exchange::read(response, authorization, until, classify).await
-                    }
-                    Ok(Err(error)) => Exchange::broken(departure, Some(error)),
-                    Err(_) => Exchange::broken(departure, None),
-                }
-            }
+        let sent = request.map(|request| shared.post(request, on_new_connection));
+        let mut exchange = match sent {
+            Ok((_turn, response)) => match timeout_at(until, response).await {
+                Ok(Ok(response)) => Exchange::read(response, authorization, until, classify).await,
+                Ok(Err(error)) => Exchange::broken(departure, Some(error)),
+                Err(_) => Exchange::broken(departure, None),
+            },
             Err(failure) => Exchange::unsent(failure),
         };
         if let Err(failure) = &mut exchange.result {

@@ -155,7 +155,8 @@ impl<T: Answer> Exchange<T> {
         let CappedBody { bytes, end } = if status == StatusCode::NO_CONTENT {
             CappedBody::empty()
         } else {
-            body::read(response, until).await
+            // Boxed: every call that waits for Graph would have the room for it.
+            Box::pin(body::read(response, until)).await
         };
         let scrubbed = echo::removed_from_body(&bytes, authorization.token());
         let result = interpret(&Reply {

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use hyper::{server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
@@ -235,12 +236,14 @@ impl Connections {
         Future: Send,
     > + use<> {
         let front = Arc::clone(&self.front);
-        let remote = Remote::new(peer);
+        let remote = Arc::new(Remote::new(peer));
         service_fn(move |request| {
-            let front = Arc::clone(&front);
-            let remote = remote.clone();
             let stream = activity.open_stream();
-            async move { Ok(front.handle(request, remote, stream).await) }
+            // Boxed: it is handed on often, and an `async fn` keeps the room of what it has
+            // handed on.
+            let request = Box::new(request);
+            let answer = Arc::clone(&front).handle(request, Arc::clone(&remote), stream);
+            answer.map(Ok)
         })
     }
 }

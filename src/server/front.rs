@@ -97,9 +97,9 @@ impl Front {
 
     /// Answers one request. Dropping the future is how a caller leaves.
     pub(super) async fn handle(
-        &self,
-        request: Request<Incoming>,
-        remote: Remote,
+        self: Arc<Self>,
+        request: Box<Request<Incoming>>,
+        remote: Arc<Remote>,
         stream: OpenStream,
     ) -> Response<ReplyBody> {
         let mut held = Held {
@@ -167,7 +167,7 @@ impl Front {
 
     async fn answer(
         &self,
-        mut request: Request<Incoming>,
+        mut request: Box<Request<Incoming>>,
         method: Method,
         observation: &mut Observation,
         remote: &Remote,
@@ -192,7 +192,7 @@ impl Front {
             });
         }
         let mut routes = self.routes.clone();
-        let call = AssertUnwindSafe(async { routes.call(request).await }).catch_unwind();
+        let call = AssertUnwindSafe(async move { routes.call(*request).await }).catch_unwind();
         let mut call = pin!(call);
         let answer = match timeout_at(deadline.expires() + STUCK, &mut call).await {
             Ok(answer) => answer,
@@ -235,7 +235,7 @@ impl Front {
     /// Reflection, for those who may.
     async fn reflection(
         &self,
-        request: Request<Incoming>,
+        request: Box<Request<Incoming>>,
         remote: &Remote,
         held: Held,
     ) -> Response<ReplyBody> {
@@ -258,7 +258,11 @@ impl Front {
     }
 
     /// Health and reflection: no span, no place among the calls, but the caller's deadline.
-    async fn infrastructure(&self, request: Request<Incoming>, held: Held) -> Response<ReplyBody> {
+    async fn infrastructure(
+        &self,
+        request: Box<Request<Incoming>>,
+        held: Held,
+    ) -> Response<ReplyBody> {
         let deadline = match self.deadline(&request) {
             Ok(deadline) => deadline,
             Err(failure) => return refused(failure, held),
@@ -267,7 +271,7 @@ impl Front {
         let mut routes = self.routes.clone();
         // Streams get their headers at once, so this bounds only how long a message
         // may take to arrive.
-        let response = match timeout_at(deadline.expires(), routes.call(request)).await {
+        let response = match timeout_at(deadline.expires(), routes.call(*request)).await {
             Ok(Ok(response)) => response,
             Err(_elapsed) => Status::deadline_exceeded(MESSAGE_LATE).into_http(),
         };
