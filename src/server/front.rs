@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 use tonic::{Code, Status, body::Body, service::Routes};
-use tower::Service as _;
+use tower::Service;
 
 use super::{
     Limits, grpc_timeout,
@@ -191,8 +191,7 @@ impl Front {
                 place: place.clone(),
             });
         }
-        let mut routes = self.routes.clone();
-        let call = AssertUnwindSafe(async move { routes.call(*request).await }).catch_unwind();
+        let call = AssertUnwindSafe(async move { self.route(request).await }).catch_unwind();
         let mut call = pin!(call);
         let answer = match timeout_at(deadline.expires() + STUCK, &mut call).await {
             Ok(answer) => answer,
@@ -268,10 +267,9 @@ impl Front {
             Err(failure) => return refused(failure, held),
         };
         let has_deadline = request.headers().contains_key(grpc_timeout::GRPC_TIMEOUT);
-        let mut routes = self.routes.clone();
         // Streams get their headers at once, so this bounds only how long a message
         // may take to arrive.
-        let response = match timeout_at(deadline.expires(), routes.call(*request)).await {
+        let response = match timeout_at(deadline.expires(), self.route(request)).await {
             Ok(Ok(response)) => response,
             Err(_elapsed) => Status::deadline_exceeded(MESSAGE_LATE).into_http(),
         };
@@ -284,6 +282,14 @@ impl Front {
                 body
             }
         })
+    }
+
+    /// The answer of the service that the path names. The box is gone when this returns.
+    fn route(
+        &self,
+        request: Box<Request<Incoming>>,
+    ) -> <Routes as Service<Request<Incoming>>>::Future {
+        self.routes.clone().call(*request)
     }
 
     fn deadline(&self, request: &Request<Incoming>) -> Result<Deadline, Failure> {
