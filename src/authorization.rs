@@ -64,18 +64,20 @@ impl Authorization {
 
     /// The token alone, for removing it from what comes back.
     pub fn token(&self) -> &str {
-        let token = self.header.as_bytes().strip_prefix(BEARER);
-        // Faster than to look for bytes that are not visible, which it has not.
-        token
-            .and_then(|token| str::from_utf8(token).ok())
-            .unwrap_or_default()
+        str::from_utf8(self.token_bytes()).unwrap_or_default()
+    }
+
+    /// The same, without looking at each byte.
+    pub fn token_bytes(&self) -> &[u8] {
+        let header = self.header.as_bytes();
+        header.strip_prefix(BEARER).unwrap_or_default()
     }
 
     /// Whom the token names, **unverified**. Nothing if it is no signed JSON Web Token.
     ///
     /// Read from the token at each call; keep it where it is needed twice.
     pub fn claims(&self) -> Option<Claims> {
-        Claims::read(self.token())
+        Claims::read(self.token_bytes())
     }
 
     /// Whose token it is.

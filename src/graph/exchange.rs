@@ -151,7 +151,7 @@ impl<T: Answer> Exchange<T> {
         let status = response.status();
         let version = response.version();
         let mut headers = std::mem::take(response.headers_mut());
-        echo::remove_from_headers(&mut headers, authorization.token());
+        echo::remove_from_headers(&mut headers, authorization.token_bytes());
         let CappedBody { bytes, end } = if status == StatusCode::NO_CONTENT {
             CappedBody::empty()
         } else {

@@ -220,9 +220,13 @@ fn plain_name(field: &Field) -> &'static str {
 
 /// Appends a JSON string.
 fn push_json(line: &mut String, text: &str) {
-    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'"' && *byte != b'\\';
-    // Counted, because a loop without a way out looks at many bytes at once.
-    if text.bytes().filter(|byte| !is_plain(byte)).count() == 0 {
+    let is_plain = |byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+    // A loop without a way out looks at many bytes at once.
+    let others = text
+        .bytes()
+        .map(|byte| u8::from(!is_plain(byte)))
+        .fold(0, |others, other| others | other);
+    if others == 0 {
         line.push('"');
         line.push_str(text);
         line.push('"');
