@@ -158,7 +158,7 @@ impl<T: Answer> Exchange<T> {
             // Boxed: every call that waits for Graph would have the room for it.
             Box::pin(body::read(response, until)).await
         };
-        let scrubbed = echo::removed_from_body(&bytes, authorization.token());
+        let scrubbed = echo::removed_from_body(&bytes, authorization.token_bytes());
         let result = interpret(&Reply {
             status,
             headers: &headers,

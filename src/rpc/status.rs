@@ -192,7 +192,7 @@ fn details(failure: &Failure, row: &Row, extent: Extent) -> ErrorDetails {
 fn error_metadata(failure: &Failure) -> HashMap<String, String> {
     let reply = failure.reply.as_deref();
     let attempts = (failure.attempts > 0).then(|| failure.attempts.to_string());
-    [
+    let known = [
         ("actionOutcome", Some(failure.outcome().as_str().to_owned())),
         ("graphCode", reply.and_then(|reply| reply.code.clone())),
         (
@@ -210,10 +210,11 @@ fn error_metadata(failure: &Failure) -> HashMap<String, String> {
             "actionType",
             reply.and_then(|reply| reply.action_type.clone()),
         ),
-    ]
-    .into_iter()
-    .filter_map(|(key, value)| Some((key.to_owned(), value?)))
-    .collect()
+    ];
+    let mut metadata = HashMap::with_capacity(known.len());
+    let known = known.into_iter();
+    metadata.extend(known.filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    metadata
 }
 
 fn metadata(failure: &Failure) -> MetadataMap {

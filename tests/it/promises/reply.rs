@@ -67,7 +67,7 @@ impl Given {
     pub(crate) fn keeps_every_promise(&self) {
         let mut headers = self.headers.clone();
         remove_token_from_headers(&mut headers, SHOWN_TOKEN.as_bytes());
-        let scrubbed = remove_token_from_body(&self.body, SHOWN_TOKEN);
+        let scrubbed = remove_token_from_body(&self.body, SHOWN_TOKEN.as_bytes());
         let body = scrubbed.as_deref().unwrap_or(&self.body);
         for body_end in [BodyEnd::Complete, BodyEnd::TooLong, BodyEnd::Lost] {
             for token_owner in [TokenOwner::Caller, TokenOwner::Gateway] {
