@@ -23,7 +23,7 @@ pub fn remove_from_headers(headers: &mut HeaderMap, token: &[u8]) {
 
 /// The body without the token; nothing if it does not hold it.
 pub fn removed_from_body(body: &[u8], token: &[u8]) -> Option<Vec<u8>> {
-    // Nor do escapes make it shorter.
+    // Escapes only make a token longer.
     if token.is_empty() || body.len() < token.len() {
         return None;
     }

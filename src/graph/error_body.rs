@@ -32,12 +32,13 @@ impl ErrorBody {
     /// Reads what there is; never fails.
     pub(super) fn read(body: &[u8]) -> Self {
         let document: Value<'_> = serde_json::from_slice(body).unwrap_or_default();
-        let error = document.get("error");
+        let Some(error) = member(&document, "error") else {
+            return Self::default();
+        };
         let mut found = Self {
             code: code(error),
-            message: error
-                .get("message")
-                .as_str()
+            message: member(error, "message")
+                .and_then(Value::as_str)
                 .map(|message| text::scrub(message, MAX_MESSAGE_BYTES))
                 .filter(|message| !message.is_empty()),
             ..Self::default()
@@ -47,7 +48,7 @@ impl ErrorBody {
             found.inner_code = code(error).or(found.inner_code);
             found.request_id = ["request-id", "requestId"]
                 .iter()
-                .find_map(|key| text::identifier(error.get(*key).as_str()?, MAX_ID_BYTES))
+                .find_map(|key| text::identifier(member(error, key)?.as_str()?, MAX_ID_BYTES))
                 .or(found.request_id);
             inner = inner_error(error);
         }
@@ -55,16 +56,23 @@ impl ErrorBody {
     }
 }
 
+/// The last of several members with this name, as wherever else JSON is read here: `echo`
+/// would else remove a token from another one than is shown.
+fn member<'a>(value: &'a Value<'a>, name: &str) -> Option<&'a Value<'a>> {
+    let members = value.as_object()?.iter();
+    let (_, last) = members.filter(|(key, _)| *key == name).last()?;
+    Some(last)
+}
+
 fn inner_error<'a>(error: &'a Value<'a>) -> Option<&'a Value<'a>> {
     ["innerError", "innererror"]
         .into_iter()
-        .map(|key| error.get(key))
+        .filter_map(|key| member(error, key))
         .find(|inner| inner.is_object())
 }
 
 fn code<'a>(error: &'a Value<'a>) -> Option<String> {
-    error
-        .get("code")
+    member(error, "code")?
         .as_str()
         .map(|code| text::scrub(code, MAX_CODE_BYTES))
         // What had to be scrubbed is no code.
@@ -102,6 +110,17 @@ mod tests {
         );
         assert_eq!(found.inner_code.as_deref(), Some("accessRestricted"));
         assert_eq!(found.request_id.as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn the_last_of_several_members_counts() {
+        let found = read(
+            r#"{"error":"x","error":{"code":"a","message":"first","code":"b","message":"last",
+                "innerError":{"request-id":"1"},"innerError":{"request-id":"2","request-id":"3"}}}"#,
+        );
+        assert_eq!(found.code.as_deref(), Some("b"));
+        assert_eq!(found.message.as_deref(), Some("last"));
+        assert_eq!(found.request_id.as_deref(), Some("3"));
     }
 
     #[test]

@@ -36,28 +36,19 @@ pub(super) fn scrub(text: &str, max: usize) -> String {
 }
 
 /// Whether nothing is to be done, as with nearly every text: printable ASCII in words,
-/// with one space between two, and without anything that [`scrub_words`] looks for.
+/// with one space between two, and nothing in it that a word is removed for.
 fn is_harmless(text: &str, max: usize) -> bool {
-    const BEARER: &[u8] = b"bearer";
-    let bytes = text.as_bytes();
     let mut after_space = true;
-    for (index, byte) in bytes.iter().enumerate() {
-        let is_usual = match byte {
-            b' ' => !after_space,
-            // `://`, and the beginning of a JSON Web Token.
-            b':' => !bytes[index..].starts_with(b"://"),
-            b'e' => !bytes[index..].starts_with(b"eyJ"),
-            b'b' | b'B' => !bytes[index..]
-                .get(..BEARER.len())
-                .is_some_and(|word| word.eq_ignore_ascii_case(BEARER)),
-            byte => byte.is_ascii_graphic(),
-        };
-        if !is_usual {
-            return false;
-        }
-        after_space = *byte == b' ';
-    }
-    text.len() <= max && (text.is_empty() || !after_space)
+    let is_spaced = text.bytes().all(|byte| {
+        let is_spaced = byte.is_ascii_graphic() || (byte == b' ' && !after_space);
+        after_space = byte == b' ';
+        is_spaced
+    });
+    is_spaced
+        && (text.is_empty() || !after_space)
+        && text.len() <= max
+        && !looks_secret(text)
+        && !text.split(' ').any(announces_a_token)
 }
 
 fn scrub_words(text: &str, max: usize) -> String {
@@ -69,12 +60,22 @@ fn scrub_words(text: &str, max: usize) -> String {
         // More words than bytes cannot survive the cut.
         .take(max)
         .map(|word| {
-            let secret = after_bearer || looks_like_a_token(word) || word.contains("://");
-            after_bearer = word.eq_ignore_ascii_case("bearer");
+            let secret = after_bearer || looks_secret(word);
+            after_bearer = announces_a_token(word);
             if secret { REMOVED } else { word }
         })
         .collect();
     clean(&words.join(" "), max)
+}
+
+/// Whether it holds what looks like a token or a URL.
+fn looks_secret(text: &str) -> bool {
+    looks_like_a_token(text) || text.contains("://")
+}
+
+/// Whether the next word is a token.
+fn announces_a_token(word: &str) -> bool {
+    word.eq_ignore_ascii_case("bearer")
 }
 
 /// `eyJ` is `{"` in base64url: how every JSON Web Token begins.
