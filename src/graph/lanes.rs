@@ -1,8 +1,8 @@
 //! As many connections to Graph as the calls need.
 //!
 //! An HTTP/2 server admits a limited number of streams on a connection
-//! (`SETTINGS_MAX_CONCURRENT_STREAMS`, RFC 9113, section 5.1.2), and a client has one
-//! connection: further requests would wait in it, and by then it is too late for them to
+//! (`SETTINGS_MAX_CONCURRENT_STREAMS`, RFC 9113, section 5.1.2), and a client that speaks
+//! HTTP/2 has one connection: further requests would wait in it, and by then it is too late for them to
 //! take another. So there are several clients, each with a connection of its own, and a
 //! request takes the first one that has room. Few calls share one connection.
 
@@ -77,8 +77,15 @@ impl Lanes {
                 self.all.store(Arc::new(lanes));
                 Turn(lane)
             }
-            // The first one could be built, so this does not happen; it waits, then.
-            Err(_) => Turn::beyond(&lanes[0]),
+            // The first one could be built, so this does not happen.
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(
+                    error,
+                    "no further client could be made, and calls wait for a stream"
+                );
+                Turn::beyond(&lanes[0])
+            }
         }
     }
 }

@@ -281,8 +281,8 @@ async fn a_graph_that_resets_amid_the_tls_handshake_was_sent_nothing() {
     gateway.stop().await;
 }
 
-#[tokio::test]
-async fn a_call_that_graph_has_no_stream_for_is_told_what_becomes_of_it() {
+/// A Graph that admits one stream on a connection, and answers once it is told to.
+async fn admits_one() -> (Stub, Requests, watch::Sender<bool>) {
     let requests = Requests::default();
     let (go, going) = watch::channel(false);
     let stub = Stub::start({
@@ -309,6 +309,39 @@ async fn a_call_that_graph_has_no_stream_for_is_told_what_becomes_of_it() {
         }
     })
     .await;
+    (stub, requests, go)
+}
+
+#[tokio::test]
+async fn a_call_that_one_connection_has_no_stream_for_takes_another() {
+    let (stub, _requests, go) = admits_one().await;
+    let mut gateway = Gateway::single_attempts()
+        .with_graph(stub.http_url())
+        .with("graph.http2_prior_knowledge", "true")
+        .with("graph.max_concurrent_streams", "1")
+        .start()
+        .await;
+    let mut wire = Wire::connect(gateway.addr).await;
+    let held = [
+        wire.execute("first", &[]).await,
+        wire.execute("second", &[]).await,
+    ];
+    within(stub.heard.connection(2)).await;
+    go.send(true).unwrap();
+    for call in held {
+        assert_eq!(call.answer().await.unwrap().grpc_status().code(), Code::Ok);
+    }
+    // Their room is free again.
+    for id in ["third", "fourth"] {
+        gateway.execute(id).await.unwrap();
+    }
+    assert_eq!(stub.heard.connections(), 2);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_that_graph_has_no_stream_for_is_told_what_becomes_of_it() {
+    let (stub, requests, go) = admits_one().await;
     let mut gateway = gateway(&stub).await;
     let sent_for = |id: &str| {
         let requests = requests.lock().unwrap();
