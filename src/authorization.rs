@@ -8,7 +8,8 @@ use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 pub use bearer::bearer_token;
 pub use claims::Claims;
 
-const BEARER: &[u8] = b"Bearer ";
+/// The scheme, and what parts it from the token (RFC 6750, section 2.1).
+const BEARER: &str = "Bearer ";
 
 /// The `authorization` header of one call to Graph, and whose it is. `Debug`
 /// never shows the token.
@@ -32,7 +33,7 @@ impl Authorization {
     /// not ASCII: those of a token are (RFC 6750, section 2.1), and others could be sent, but
     /// not be read again by [`Authorization::token`].
     pub fn bearer(token: &str, owner: TokenOwner) -> Option<Self> {
-        let text = token.is_ascii().then(|| format!("Bearer {token}"))?;
+        let text = token.is_ascii().then(|| [BEARER, token].concat())?;
         let mut header = HeaderValue::try_from(text).ok()?;
         // Keeps it out of Debug output and out of HTTP/2's compression tables.
         header.set_sensitive(true);
@@ -45,8 +46,9 @@ impl Authorization {
         let token = bearer_token(metadata)?;
         let owner = TokenOwner::Caller;
         let header = metadata.get(AUTHORIZATION);
-        let usual = header
-            .filter(|header| header.as_bytes().strip_prefix(BEARER) == Some(token.as_bytes()));
+        let usual = header.filter(|header| {
+            header.as_bytes().strip_prefix(BEARER.as_bytes()) == Some(token.as_bytes())
+        });
         match usual {
             Some(header) => {
                 let mut header = header.clone();
@@ -70,7 +72,7 @@ impl Authorization {
     /// The same, without looking at each byte.
     pub fn token_bytes(&self) -> &[u8] {
         let header = self.header.as_bytes();
-        header.strip_prefix(BEARER).unwrap_or_default()
+        header.strip_prefix(BEARER.as_bytes()).unwrap_or_default()
     }
 
     /// Whom the token names, **unverified**. Nothing if it is no signed JSON Web Token.

@@ -89,13 +89,10 @@ impl Credentials {
 
 fn passed_through(metadata: &HeaderMap) -> Result<Authorization, Failure> {
     Authorization::passed_through(metadata).map_err(|wrong| {
-            Failure::new(
-                Kind::CallerUnauthenticated,
-                format!(
-                    "the metadata key `authorization` {wrong}; send `Bearer TOKEN` with your token for Microsoft Graph"
-                ),
-            )
-        })
+        let send = "send `Bearer TOKEN` with your token for Microsoft Graph";
+        let message = format!("the metadata key `authorization` {wrong}; {send}");
+        Failure::new(Kind::CallerUnauthenticated, message)
+    })
 }
 
 // === impl Credential ===

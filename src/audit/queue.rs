@@ -56,7 +56,7 @@ pub(super) struct Queue(Arc<Inlet>);
 struct Inlet {
     items: mpsc::Sender<Item>,
     /// Behind the items: it rings when they are closed.
-    bell: Closing,
+    bell: Ring,
 }
 
 /// Wakes the writer.
@@ -67,9 +67,9 @@ struct Bell {
     is_pulled: AtomicBool,
 }
 
-/// Rings when it is dropped.
+/// Rings when it is dropped: with the task that is to ring, or with the queue.
 #[derive(Debug)]
-struct Closing(Arc<Bell>);
+struct Ring(Arc<Bell>);
 
 /// Wakes a thread that is parked.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl Queue {
     }
 
     fn waking(items: mpsc::Sender<Item>, writer: Waker) -> Self {
-        let bell = Closing(Arc::new(Bell {
+        let bell = Ring(Arc::new(Bell {
             writer,
             is_pulled: AtomicBool::new(false),
         }));
@@ -102,25 +102,24 @@ impl Queue {
 // === impl Bell ===
 
 impl Bell {
-    /// Rings once the calls that are ready to run have run. To wake a thread for each
-    /// record costs more than to write it; so that those which come together go out
-    /// together.
+    /// Rings once the calls that are ready to run have run, so that records which come
+    /// together go out together: to wake a thread for each costs more than to write it.
     fn pull(self: &Arc<Self>) {
         if self.is_pulled.swap(true, Ordering::AcqRel) {
             return;
         }
         // A task that a runtime drops rings, too.
-        let closing = Closing(Arc::clone(self));
+        let ring = Ring(Arc::clone(self));
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
                 yield_now().await;
-                drop(closing);
+                drop(ring);
             });
         }
     }
 }
 
-impl Drop for Closing {
+impl Drop for Ring {
     fn drop(&mut self) {
         // From here on a new item pulls again; the writer sees those before.
         self.0.is_pulled.swap(false, Ordering::AcqRel);

@@ -2,7 +2,8 @@
 
 use http::{HeaderMap, header::AUTHORIZATION};
 
-const SCHEME: &[u8] = b"Bearer ";
+use super::BEARER;
+
 const NO_BEARER: &str = "is not a bearer token";
 
 /// The token of the one `authorization` value, or what is wrong with it, as the end of a
@@ -16,9 +17,9 @@ pub fn bearer_token(metadata: &HeaderMap) -> Result<&str, &'static str> {
     }
     let (scheme, token) = value
         .as_bytes()
-        .split_at_checked(SCHEME.len())
+        .split_at_checked(BEARER.len())
         .ok_or(NO_BEARER)?;
-    if !scheme.eq_ignore_ascii_case(SCHEME) {
+    if !scheme.eq_ignore_ascii_case(BEARER.as_bytes()) {
         return Err(NO_BEARER);
     }
     let token = token.trim_ascii();

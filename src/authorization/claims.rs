@@ -1,7 +1,5 @@
 //! Whom a token names, as it says itself.
 
-use std::borrow::Cow;
-
 use base64_simd::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
@@ -30,15 +28,11 @@ pub struct Claims {
 
 /// The claims as a JSON Web Token has them.
 #[derive(Deserialize)]
-struct Payload<'a> {
-    #[serde(borrow)]
-    appid: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    azp: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    tid: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    oid: Option<Cow<'a, str>>,
+struct Payload {
+    appid: Option<String>,
+    azp: Option<String>,
+    tid: Option<String>,
+    oid: Option<String>,
 }
 
 impl Claims {
@@ -59,19 +53,19 @@ impl Claims {
             return None;
         }
         let payload = URL_SAFE_NO_PAD.decode_to_vec(payload).ok()?;
-        let payload: Payload<'_> = serde_json::from_slice(&payload).ok()?;
+        let payload: Payload = serde_json::from_slice(&payload).ok()?;
         Some(Self {
-            app: payload.appid.or(payload.azp).as_deref().and_then(clean),
-            tenant: payload.tid.as_deref().and_then(clean),
-            object: payload.oid.as_deref().and_then(clean),
+            app: payload.appid.or(payload.azp).and_then(clean),
+            tenant: payload.tid.and_then(clean),
+            object: payload.oid.and_then(clean),
         })
     }
 }
 
-fn clean(claim: &str) -> Option<String> {
+fn clean(claim: String) -> Option<String> {
     let is_clean = claim.len() <= MAX_CLAIM && claim.bytes().all(|byte| byte.is_ascii_graphic());
     let kept = if is_clean {
-        claim.to_owned()
+        claim
     } else {
         let kept = claim.chars().filter(|c| !c.is_control());
         kept.take(MAX_CLAIM).collect()

@@ -78,7 +78,7 @@ fn request(
             "the gateway could not build the request to Graph",
         ));
     };
-    // It is never sent again, and has no place in HTTP/2's compression table.
+    // It differs from call to call, and has no place in HTTP/2's compression table.
     client_request_id.set_sensitive(true);
     let mut request = Request::new(method, url);
     let headers = request.headers_mut();

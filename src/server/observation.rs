@@ -25,7 +25,7 @@ const MAX_METHOD_CHARS: usize = 128;
 const MAX_ADDRESS_BYTES: usize = 255;
 
 /// The other end of a connection, and how spans name it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Remote {
     peer: Peer,
     /// Its IP address and port, the address as text that is made once for a connection;
@@ -43,7 +43,7 @@ pub(super) struct Observation {
     metrics: Metrics,
     outcome: Option<Outcome>,
     status: Option<Status>,
-    peer: PeerAddress,
+    peer: Arc<str>,
     caller: Caller,
     ended: bool,
     _in_flight: LevelGuard,
@@ -86,7 +86,7 @@ impl Observation {
             metrics: metrics.clone(),
             outcome: None,
             status: None,
-            peer: remote.peer().address,
+            peer: Arc::clone(remote.peer().text()),
             caller: Caller::anonymous(),
             ended: false,
             _in_flight: metrics.call_in_flight(method.name()),

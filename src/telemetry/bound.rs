@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-/// The most sets that are kept. They come from closed lists, but an HTTP status is a number
+/// The most sets that are kept, but for what several threads bind at once. They come from closed lists, but an HTTP status is a number
 /// that a peer chooses.
 const MAX_SETS: usize = 64;
 
@@ -17,7 +17,7 @@ impl<K: PartialEq + Clone, I: Clone> Bound<K, I> {
     /// The instrument of this set, which `bind` makes the first time.
     pub(super) fn get(&self, key: &K, bind: impl FnOnce() -> I) -> I {
         let known = self.0.load();
-        // A handful, the usual one first.
+        // A handful.
         if let Some((_, instrument)) = known.iter().find(|(known, _)| known == key) {
             return instrument.clone();
         }

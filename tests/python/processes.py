@@ -123,7 +123,7 @@ class Gateway(Process):
 
 
 class Envoy(Process):
-    """Envoy by a template beside this file, in front of `clusters`, the addresses in each, and `more`, whole ones."""
+    """Envoy by a template, in front of `clusters`, the addresses in each, and `more`, whole ones. `before` is what starts it."""
 
     def __init__(self, running, folder, template, clusters, more=(), before=(), **filled):
         admin, config = folder / "admin", folder / pathlib.Path(template).name
