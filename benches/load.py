@@ -6,12 +6,15 @@ import pathlib
 import re
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
+
+import grpc
 
 from rig import OTHERS, PATH, cpu, pinned, rss
 
-# A task whose action starts, and one whose action Graph refuses.
-STARTS, REFUSED = b"213213", b"213215"
+# A task whose action starts, and one whose action Graph refuses; and what the answer is.
+STARTS, REFUSED = (b"213213", grpc.StatusCode.OK), (b"213215", grpc.StatusCode.ALREADY_EXISTS)
 
 
 def token():
@@ -55,15 +58,16 @@ class Measured:
     # Latencies in milliseconds.
     p50: float
     p99: float
-    # Resident memory at the end, in MiB.
+    # The most resident memory that was seen, in MiB.
     rss: float
 
 
 class Load:
-    """Calls about one task, with a caller's token."""
+    """Calls about one task, with a caller's token, which have an answer of this code."""
 
-    def __init__(self, folder, task, token):
+    def __init__(self, folder, task, code, token):
         message = bytes([0x0A, len(task), *task])
+        self.message, self.code, self.token = message, code, token
         self.frame = folder / f"{task.decode()}.frame"
         self.frame.write_bytes(bytes([0, *len(message).to_bytes(4)]) + message)
         self.headers = ["content-type: application/grpc", "te: trailers", f"authorization: Bearer {token}"]
@@ -76,13 +80,30 @@ class Load:
         command = pinned(OTHERS, "h2load", *options, f"http://127.0.0.1:{server.port}{PATH}")
         return [str(word) for word in command]
 
-    def run(self, server, calls, clients=4, streams=16, rate=None):
-        """So many calls; `rate` in a second if it is given."""
+    def check(self, server):
+        """That the answer is what it should be: h2load takes any, an error too, for a success."""
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            call = channel.unary_unary(PATH)
+            try:
+                call(self.message, metadata=[("authorization", f"Bearer {self.token}")], timeout=10)
+                code = grpc.StatusCode.OK
+            except grpc.RpcError as error:
+                code = error.code()
+        assert code is self.code, f"{server.log.name}: {code}"
+
+    def run(self, server, calls, clients=4, streams=16, rate=None, afterwards=lambda: None):
+        """So many calls; `rate` in a second if it is given. What the server does until `afterwards` ends counts, too."""
         with tempfile.NamedTemporaryFile(suffix=".log") as log:
             more = ["--log-file", log.name, *(["--rps", rate / clients] if rate else [])]
             command = self.command(server, calls, clients, streams, *more)
             before = cpu(server.pid)
-            said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            most = 0
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+                while running.poll() is None:
+                    most = max(most, rss(server.pid))
+                    time.sleep(0.02)
+                said = running.stdout.read()
+            afterwards()
             used = cpu(server.pid) - before
             latencies = sorted(int(line.split("\t")[2]) for line in pathlib.Path(log.name).read_text().splitlines())
         assert f"{calls} succeeded" in said and len(latencies) == calls, said
@@ -92,5 +113,5 @@ class Load:
             rate=per_second,
             p50=latencies[calls // 2] / 1e3,
             p99=latencies[calls * 99 // 100] / 1e3,
-            rss=rss(server.pid) / 2**20,
+            rss=most / 2**20,
         )

@@ -1,5 +1,6 @@
 """What is measured and what it needs: Graph (an nginx), a collector, gateways and Envoys, each on its own core."""
 
+import contextlib
 import importlib.resources
 import json
 import os
@@ -30,6 +31,8 @@ REFUSAL = (
 UPSTREAMS = ["HTTP/2", "HTTP/1.1", "TLS"]
 # As many spans as the gateway's batches have (OTEL_BSP_MAX_EXPORT_BATCH_SIZE).
 BATCH = 512
+# So long a span waits for others at most, in both, so that those of one measurement are sent before the next.
+FLUSH_MS = 250
 
 # The measured process has a core for itself, and everything else shares another.
 OTHERS, *_, MEASURED = sorted(os.sched_getaffinity(0))
@@ -47,17 +50,17 @@ def free_port():
 class Graph(Process):
     """An nginx that answers 204 about the task 213213, and 400 about 213215."""
 
-    def __init__(self, running, folder, streams=128, name="nginx"):
+    def __init__(self, running, folder):
         self.ports = {upstream: free_port() for upstream in UPSTREAMS}
-        self.authority = Authority(folder / f"{name}-certificates")
+        self.authority = Authority(folder / "nginx-certificates")
         certificate, key = self.authority.issue("graph", Certificate(common_name="graph"), addresses=["127.0.0.1"])
         http2, http1, tls = self.ports.values()
-        values = {"http2": http2, "http1": http1, "tls": tls, "streams": streams, "refusal": REFUSAL}
+        values = {"http2": http2, "http1": http1, "tls": tls, "refusal": REFUSAL}
         values |= {"folder": folder, "certificate": certificate, "key": key}
         template = string.Template((HERE / "nginx.conf").read_text())
-        config = folder / f"{name}.conf"
+        config = folder / "nginx.conf"
         config.write_text(template.safe_substitute(values))
-        super().__init__(running, folder / f"{name}.log", *pinned(OTHERS, "nginx", "-e", "stderr", "-c", config))
+        super().__init__(running, folder / "nginx.log", *pinned(OTHERS, "nginx", "-e", "stderr", "-c", config))
         for port in self.ports.values():
             until(f"nginx on port {port}", lambda port=port: is_open(port))
 
@@ -76,7 +79,7 @@ def is_open(port):
 
 
 class Peer(Process):
-    """A program of `peers.rs`."""
+    """A program of `peers/`."""
 
     def __init__(self, running, folder, core, name, *options):
         binary = ROOT / "target" / "release" / "peers"
@@ -106,15 +109,18 @@ class SlowGraph(Peer):
         assert upstream == "HTTP/2"
         return f"{self.address}/beta"
 
-    def waiting(self):
-        """The requests that have not been answered."""
+    def received(self):
+        """The requests that have come, but for those that were answered."""
         return int(http("GET", f"{self.address}/requests"))
 
 
 def cpu(pid):
     """Seconds of processor time so far, of all threads that there are, in user and in kernel mode."""
-    threads = pathlib.Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+    used = 0
+    for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # one that has just ended
+            used += int((thread / "schedstat").read_text().split()[0])
+    return used / 1e9
 
 
 def rss(pid):
@@ -139,7 +145,7 @@ TRACED = Tracing("100 % traced", 1.0)
 
 
 class Gateway(Process):
-    """`incidentgate serve` with everything on that is on by default, audit log and metrics included."""
+    """`incidentgate serve` with everything on that is on by default, and the audit log in a file, without fsync."""
 
     def __init__(self, running, folder, graph, upstream, tracing, collector, name="gateway", **more):
         folder = folder / f"{name} {upstream} {tracing.name}".replace("/", "")
@@ -155,6 +161,7 @@ class Gateway(Process):
             "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
             # With a core for all its threads the exporter waits for its turn, and no span is to be lost meanwhile.
             "OTEL_BSP_MAX_QUEUE_SIZE": "4096",
+            "OTEL_BSP_SCHEDULE_DELAY": str(FLUSH_MS),
             **more,
         }
         if upstream == "HTTP/2":
@@ -184,6 +191,7 @@ class EnvoyGateway(Envoy):
             "tracing": json.dumps(wanted),
             "descriptors": json.dumps(str(descriptors(folder))),
             "batch": BATCH,
+            "flush": FLUSH_MS,
         }
         super().__init__(running, folder, HERE / "envoy.yaml", {}, clusters, before=pinned(MEASURED), **filled)
         self.port = self.ports["grpc"]

@@ -36,7 +36,7 @@ def run(running, folder, token):
     folder = folder / "scale"
     folder.mkdir()
     graph, collector = Graph(running, folder), Collector(running, folder)
-    load = Load(folder, STARTS, token)
+    load = Load(folder, *STARTS, token)
     results = [
         sweep(running, folder, graph, collector, load),
         connections(running, folder, collector, load),
@@ -61,11 +61,12 @@ def sweep(running, folder, graph, collector, load):
         costs = {name: [] for name in peers}
         for count in steps:
             clients, streams = shape(what, count)
-            # What it costs to connect is not to count.
+            # What it costs to connect is to count little.
             calls = max(CALLS, 20 * clients)
-            for name, peer in peers.items():
-                rounds = [load.run(peer, calls, clients=clients, streams=streams).cpu for _ in range(ROUNDS)]
-                costs[name].append(statistics.median(rounds))
+            rounds = [{name: load.run(peer, calls, clients=clients, streams=streams).cpu for name, peer in peers.items()}
+                      for _ in range(ROUNDS)]
+            for name in peers:
+                costs[name].append(statistics.median(each[name] for each in rounds))
             print(f"| {count} | {', '.join(f'{each[-1]:.0f}' for each in costs.values())} |", flush=True)
         growth = {name: each[-1] / min(each) for name, each in costs.items()}
         limit = max(MOST_GROWTH, growth["tonic + reqwest"])
@@ -117,10 +118,10 @@ def hanging(running, folder, collector, load):
 
 def hang(gateway, graph, load):
     """The memory that one call takes."""
-    before, waiting = rss(gateway.pid), graph.waiting()
+    before, received = rss(gateway.pid), graph.received()
     command = load.command(gateway, HANGING, 100, 100, headers=["grpc-timeout: 2M"])
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as callers:
-        until("the calls at Graph", lambda: graph.waiting() - waiting >= HANGING)
+        until("the calls at Graph", lambda: graph.received() - received >= HANGING)
         cost = (rss(gateway.pid) - before) / HANGING / 1024
         callers.kill()
     gateway.kill()

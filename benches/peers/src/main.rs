@@ -3,12 +3,13 @@
 //!
 //! ```text
 //! peers collector                 takes OTLP by gRPC and by HTTP; GET /spans says how many
-//! peers graph                     a Graph that never answers, or later; GET /requests says how many wait
+//! peers graph                     a Graph that never answers, or later; GET /requests says how many it owes an answer
 //! peers echo                      tonic's own server, answering by itself
 //! peers forward --graph-url URL   the same, and one POST with the caller's token by a bare reqwest client
 //! ```
 
 use std::{
+    collections::HashMap,
     future::pending,
     io::Write as _,
     net::SocketAddr,
@@ -44,7 +45,8 @@ use opentelemetry_proto::tonic::collector::{
 };
 use prost::Message as _;
 use tokio::{net::TcpListener, time::sleep};
-use tonic::{Request, Response, Status, service::Routes, transport::Server};
+use tonic::{Code, Request, Response, Status, service::Routes, transport::Server};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 use self::pb::{
     ExecuteResponseActionRequest, ExecuteResponseActionResponse, ExecutionConfirmation,
@@ -234,6 +236,34 @@ impl MetricsService for Collector {
 
 // === impl Floor ===
 
+/// Details like the gateway's, as long as those, and what Graph says is read but not
+/// understood.
+async fn refusal(answer: reqwest::Response) -> Status {
+    const ID: &str = "43064123-b43a-4df8-a4d1-30660b99ac76";
+    const MESSAGE: &str =
+        "the action has been started before: Response action is already in progress.";
+    if let Err(error) = answer.bytes().await {
+        return Status::unknown(error.to_string());
+    }
+    let metadata = [
+        ("actionOutcome", "ALREADY_STARTED"),
+        ("graphCode", "ActionAlreadyInProgress"),
+        ("httpStatus", "400"),
+        ("graphRequestId", ID),
+        ("clientRequestId", ID),
+        ("attempts", "1"),
+    ];
+    let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let mut details = ErrorDetails::with_error_info(
+        "ACTION_ALREADY_IN_PROGRESS",
+        "graph.microsoft.com",
+        HashMap::from(metadata),
+    );
+    details.set_request_info(ID, "");
+    details.set_resource_info("microsoft.graph.security.incidentTask", "", "", MESSAGE);
+    Status::with_error_details(Code::AlreadyExists, MESSAGE, details)
+}
+
 #[tonic::async_trait]
 impl IncidentTaskService for Floor {
     async fn execute_response_action(
@@ -248,7 +278,7 @@ impl IncidentTaskService for Floor {
             let answer = client.post(url).header(AUTHORIZATION, token).send().await;
             let answer = answer.map_err(|error| Status::unknown(error.to_string()))?;
             if !answer.status().is_success() {
-                return Err(Status::unknown(answer.status().to_string()));
+                return Err(refusal(answer).await);
             }
         }
         Ok(Response::new(ExecuteResponseActionResponse {
