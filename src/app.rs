@@ -26,7 +26,8 @@ use crate::{
     retry::{Budget, Policy, Reconciliation},
     rpc::{IncidentTasks, MAX_REQUEST_BYTES, PlaceLimits, status},
     server::{
-        self, DrainTimes, Drained, Front, Lifecycle, Limits, Listener, Shutdown, health::Health,
+        self, DrainTimes, Drained, Front, Lifecycle, Limits, Listener, Services, Shutdown,
+        health::Health,
     },
     telemetry::{Metrics, Propagator},
     throttle::Gates,
@@ -78,7 +79,7 @@ impl App {
             lifecycle.ending().clone(),
             metrics.clone(),
         );
-        let routes = routes(
+        let services = services(
             IncidentTasks::new(calls, credentials.clone()),
             health.clone(),
             config.server.reflection,
@@ -86,7 +87,7 @@ impl App {
         let callers = callers::callers(config, metrics.clone())?;
         Ok(Self {
             front: Front::new(
-                routes,
+                services,
                 limits(config),
                 callers.clone(),
                 lifecycle.clone(),
@@ -153,13 +154,14 @@ impl App {
     }
 }
 
-fn routes(tasks: IncidentTasks, health: Health, reflection: bool) -> anyhow::Result<Routes> {
+fn services(tasks: IncidentTasks, health: Health, reflection: bool) -> anyhow::Result<Services> {
     let tasks = IncidentTaskServiceServer::new(tasks)
         .max_decoding_message_size(MAX_REQUEST_BYTES)
         .accept_compressed(CompressionEncoding::Gzip);
-    let routes = Routes::new(tasks).add_service(HealthServer::new(health));
+    let health = HealthServer::new(health);
+    let services = Services::new(tasks).with(|routes| routes.add_service(health));
     if !reflection {
-        return Ok(routes);
+        return Ok(services);
     }
     // Tools differ in the version that they ask for (gRFC A15). The types of the
     // details are described too, or grpcurl shows an error's details as bytes.
@@ -168,9 +170,8 @@ fn routes(tasks: IncidentTasks, health: Health, reflection: bool) -> anyhow::Res
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
-    Ok(routes
-        .add_service(descriptors().build_v1()?)
-        .add_service(descriptors().build_v1alpha()?))
+    let (v1, v1alpha) = (descriptors().build_v1()?, descriptors().build_v1alpha()?);
+    Ok(services.with(|routes| routes.add_service(v1).add_service(v1alpha)))
 }
 
 /// The PEM text of a bundle that a key names.

@@ -27,7 +27,8 @@
 //!
 //! Whom a connection belongs to is a [`peer`]. Certificates and keys come from files
 //! ([`tls`]), which are read again when they change ([`reload`]). Tokens and an issuer's
-//! signing keys are [`renewable`], and come by [`outbound`] requests.
+//! signing keys are [`renewable`], and come by [`outbound`] requests. [`scan`] looks through
+//! text fast.
 //!
 //! Around it: [`config`] is validated before a port is opened, [`app`] builds
 //! everything, [`cli`] has the commands, [`telemetry`] the names, spans, metrics and
@@ -59,6 +60,7 @@ pub mod renewable;
 pub mod retry;
 pub mod rpc;
 pub mod sandbox;
+pub mod scan;
 pub mod secret;
 pub mod server;
 pub mod telemetry;

@@ -12,6 +12,7 @@
 //! | `slots` | how many connections, and who gives way to others |
 //! | `connection` | one connection's life: handshake, age, idleness, GOAWAY |
 //! | `front` | what happens to a request before and after its service |
+//! | `services` | which service a request is for |
 //! | `grpc_timeout` | the caller's deadline |
 //! | `observation` | the server span and the metric of one call |
 //! | `reply` | a response on its way out: its encoding, its end |
@@ -27,6 +28,7 @@ mod listener;
 mod method;
 mod observation;
 mod reply;
+mod services;
 mod slots;
 mod tls;
 mod unix;
@@ -39,6 +41,7 @@ pub use grpc_timeout::parse as parse_grpc_timeout;
 pub use lifecycle::{DrainTimes, Drained, Lifecycle, Shutdown};
 pub use listener::{ListenError, Listener, serve};
 pub use method::Method;
+pub use services::Services;
 pub use tls::{Tls, TlsOptions};
 pub use unix::{BindError, UnixSocket};
 

@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{authorization::Claims, telemetry};
+use crate::{authorization::Claims, scan, telemetry};
 
 /// The most characters of a task's id; the gateway takes no longer one.
 const MAX_TASK_ID: usize = 256;
@@ -226,7 +226,7 @@ impl Event {
 /// At most so many characters, none of which steers a terminal or splits a line. JSON
 /// itself would let DEL and the C1 controls through.
 pub(super) fn clean(text: String, max: usize) -> String {
-    let is_usual = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let is_usual = scan::all(text.as_bytes(), |byte| matches!(byte, b' '..=b'~'));
     if text.len() <= max && (is_usual || !text.contains(char::is_control)) {
         return text;
     }

@@ -3,6 +3,7 @@
 use http::{HeaderMap, header::AUTHORIZATION};
 
 use super::BEARER;
+use crate::scan;
 
 const NO_BEARER: &str = "is not a bearer token";
 
@@ -23,14 +24,10 @@ pub fn bearer_token(metadata: &HeaderMap) -> Result<&str, &'static str> {
         return Err(NO_BEARER);
     }
     let token = token.trim_ascii();
-    // RFC 6750, section 2.1: a token has no spaces. A token is long, and a loop without a way
-    // out looks at many bytes at once.
-    let others = token
-        .iter()
-        .map(|byte| u8::from(!byte.is_ascii_graphic()))
-        .fold(0, |others, other| others | other);
+    // RFC 6750, section 2.1: a token has no spaces.
+    let is_graphic = scan::all(token, |byte| byte.is_ascii_graphic());
     match str::from_utf8(token) {
-        Ok(token) if others == 0 && !token.is_empty() => Ok(token),
+        Ok(token) if is_graphic && !token.is_empty() => Ok(token),
         _ => Err("holds a malformed token"),
     }
 }

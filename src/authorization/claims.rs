@@ -3,6 +3,8 @@
 use base64_simd::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+use crate::scan;
+
 /// The longest payload that is read, in base64url characters. Entra puts at most
 /// 200 groups of 36 characters into a token, which is a third of this.
 const MAX_PAYLOAD: usize = 32 * 1024;
@@ -53,7 +55,7 @@ impl Claims {
             return None;
         }
         let payload = URL_SAFE_NO_PAD.decode_to_vec(payload).ok()?;
-        let payload: Payload = serde_json::from_slice(&payload).ok()?;
+        let payload: Payload = serde_json::from_str(str::from_utf8(&payload).ok()?).ok()?;
         Some(Self {
             app: payload.appid.or(payload.azp).and_then(clean),
             tenant: payload.tid.and_then(clean),
@@ -63,7 +65,8 @@ impl Claims {
 }
 
 fn clean(claim: String) -> Option<String> {
-    let is_clean = claim.len() <= MAX_CLAIM && claim.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_clean =
+        claim.len() <= MAX_CLAIM && scan::all(claim.as_bytes(), |byte| byte.is_ascii_graphic());
     let kept = if is_clean {
         claim
     } else {

@@ -14,7 +14,6 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 use tonic::{Code, Status, body::Body, service::Routes};
-use tower::Service;
 
 use super::{
     Limits, grpc_timeout,
@@ -22,6 +21,7 @@ use super::{
     method::Method,
     observation::{Observation, Remote},
     reply::{self, Held, ReplyBody},
+    services::Services,
     wire::OpenStream,
 };
 use crate::{
@@ -46,7 +46,7 @@ const NOT_BEGUN: &str = "the deadline passed before the request's message had ar
 /// The services and everything in front of them.
 #[derive(Debug)]
 pub struct Front {
-    routes: Routes,
+    services: Services,
     limits: Limits,
     places: Places,
     /// Seats for streams beside the calls.
@@ -60,7 +60,7 @@ pub struct Front {
 impl Front {
     /// Puts the limits in front of the services.
     pub fn new(
-        routes: Routes,
+        services: Services,
         limits: Limits,
         callers: Callers,
         lifecycle: Lifecycle,
@@ -69,7 +69,7 @@ impl Front {
     ) -> Self {
         let closing = lifecycle.closing().clone();
         Self {
-            routes: routes.prepare(),
+            services,
             places: Places::new(limits.places, closing, metrics.clone()),
             limits,
             beside: Arc::new(Semaphore::new(SHARED_SEATS)),
@@ -83,7 +83,7 @@ impl Front {
     /// Further services, behind the same limits.
     #[must_use]
     pub fn with_services(mut self, add: impl FnOnce(Routes) -> Routes) -> Self {
-        self.routes = add(self.routes).prepare();
+        self.services = self.services.with(add);
         self
     }
 
@@ -130,7 +130,7 @@ impl Front {
             );
         }
         match method {
-            Method::Health => return self.infrastructure(request, held).await,
+            Method::Health => return self.infrastructure(method, request, held).await,
             // Boxed: every call would have the room for it.
             Method::Reflection => return self.reflection(request, &remote, held).boxed().await,
             Method::ExecuteResponseAction | Method::Unknown => {}
@@ -191,7 +191,8 @@ impl Front {
                 place: place.clone(),
             });
         }
-        let call = AssertUnwindSafe(async move { self.route(request).await }).catch_unwind();
+        let call = async move { self.services.call(method, request).await };
+        let call = AssertUnwindSafe(call).catch_unwind();
         let mut call = pin!(call);
         let answer = match timeout_at(deadline.expires() + STUCK, &mut call).await {
             Ok(answer) => answer,
@@ -244,7 +245,7 @@ impl Front {
             self.callers.permit(caller, Rpc::Reflection)
         };
         match permitted.await {
-            Ok(_caller) => self.infrastructure(request, held).await,
+            Ok(_caller) => self.infrastructure(Method::Reflection, request, held).await,
             Err(failure) => {
                 tracing::info!(
                     peer = %remote.peer().address,
@@ -259,6 +260,7 @@ impl Front {
     /// Health and reflection: no span, no place among the calls, but the caller's deadline.
     async fn infrastructure(
         &self,
+        method: Method,
         request: Box<Request<Incoming>>,
         held: Held,
     ) -> Response<ReplyBody> {
@@ -267,9 +269,10 @@ impl Front {
             Err(failure) => return refused(failure, held),
         };
         let has_deadline = request.headers().contains_key(grpc_timeout::GRPC_TIMEOUT);
+        let answer = self.services.call(method, request);
         // Streams get their headers at once, so this bounds only how long a message
         // may take to arrive.
-        let response = match timeout_at(deadline.expires(), self.route(request)).await {
+        let response = match timeout_at(deadline.expires(), answer).await {
             Ok(Ok(response)) => response,
             Err(_elapsed) => Status::deadline_exceeded(MESSAGE_LATE).into_http(),
         };
@@ -282,14 +285,6 @@ impl Front {
                 body
             }
         })
-    }
-
-    /// The answer of the service that the path names. The box is gone when this returns.
-    fn route(
-        &self,
-        request: Box<Request<Incoming>>,
-    ) -> <Routes as Service<Request<Incoming>>>::Future {
-        self.routes.clone().call(*request)
     }
 
     fn deadline(&self, request: &Request<Incoming>) -> Result<Deadline, Failure> {

@@ -8,6 +8,8 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata};
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
+use crate::scan;
+
 /// The span that an event happened in, as OpenTelemetry knows it.
 pub(super) type TraceIds = (TraceId, SpanId);
 
@@ -221,12 +223,7 @@ fn plain_name(field: &Field) -> &'static str {
 /// Appends a JSON string.
 fn push_json(line: &mut String, text: &str) {
     let is_plain = |byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-    // A loop without a way out looks at many bytes at once.
-    let others = text
-        .bytes()
-        .map(|byte| u8::from(!is_plain(byte)))
-        .fold(0, |others, other| others | other);
-    if others == 0 {
+    if scan::all(text.as_bytes(), is_plain) {
         line.push('"');
         line.push_str(text);
         line.push('"');

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::support::source::{Source, crate_sources, read, rust_files};
 
 /// Which module may use which others; only the order of the rows is free.
-const MAY_USE: [(&str, &[&str]); 29] = [
+const MAY_USE: [(&str, &[&str]); 30] = [
     ("main", &["cli"]),
     ("lib", &[]),
     (
@@ -27,6 +27,7 @@ const MAY_USE: [(&str, &[&str]); 29] = [
             "reload",
             "rpc",
             "sandbox",
+            "scan",
             "secret",
             "server",
             "telemetry",
@@ -141,19 +142,20 @@ const MAY_USE: [(&str, &[&str]); 29] = [
     ),
     ("tls", &["peer", "reload"]),
     ("reload", &["telemetry"]),
-    ("audit", &["authorization", "telemetry"]),
+    ("audit", &["authorization", "scan", "telemetry"]),
     ("retry", &["failure"]),
     ("throttle", &["authorization", "telemetry"]),
-    ("telemetry", &["failure"]),
+    ("telemetry", &["failure", "scan"]),
     ("renewable", &["failure", "telemetry"]),
     ("config", &["caller", "listen_address", "secret"]),
     ("listen_address", &[]),
     ("outbound", &["cause"]),
     ("cause", &[]),
     ("caller", &[]),
+    ("scan", &[]),
     ("secret", &[]),
     ("sandbox", &[]),
-    ("authorization", &[]),
+    ("authorization", &["scan"]),
     ("peer", &[]),
     ("command", &[]),
     ("deadline", &[]),

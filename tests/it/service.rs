@@ -10,11 +10,11 @@ use incidentgate::{
         incident_task_service_server::{IncidentTaskService, IncidentTaskServiceServer},
     },
     rpc::{CallContext, PlaceLimits},
-    server::{self, Front, Lifecycle, Limits},
+    server::{self, Front, Lifecycle, Limits, Services},
     telemetry::{Metrics, Propagator},
 };
 use tokio::{net::TcpListener, time::sleep_until};
-use tonic::{Request, Response, Status, service::Routes, transport::Channel};
+use tonic::{Request, Response, Status, transport::Channel};
 
 use crate::support::{answer, request};
 
@@ -98,7 +98,7 @@ async fn serving(service: impl IncidentTaskService) -> IncidentTaskServiceClient
     let url = format!("http://{}", listener.local_addr().unwrap());
     let lifecycle = Lifecycle::default();
     let front = Front::new(
-        Routes::new(IncidentTaskServiceServer::new(service)),
+        Services::new(IncidentTaskServiceServer::new(service)),
         limits(),
         incidentgate::callers::Callers::open(),
         lifecycle.clone(),
