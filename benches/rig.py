@@ -29,8 +29,9 @@ REFUSAL = (
     '"client-request-id":"5451e97f-24d2-236a-1731-1e0de686464c"}}}'
 )
 UPSTREAMS = ["HTTP/2", "HTTP/1.1", "TLS"]
-# As many spans as the gateway's batches have (OTEL_BSP_MAX_EXPORT_BATCH_SIZE).
-BATCH = 512
+# So many spans are exported at once by both, and so many of the gateway's wait at most: with one core for all its threads
+# the exporter has to wait for its turn, and no span is to be lost.
+BATCH, QUEUE = 1024, 4096
 # So long a span waits for others at most, in both, so that those of one measurement are sent before the next.
 FLUSH_MS = 250
 
@@ -159,8 +160,8 @@ class Gateway(Process):
             "INCIDENTGATE_AUDIT__FSYNC_INTERVAL": "1h",
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.address,
             "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
-            # With a core for all its threads the exporter waits for its turn, and no span is to be lost meanwhile.
-            "OTEL_BSP_MAX_QUEUE_SIZE": "4096",
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": str(BATCH),
+            "OTEL_BSP_MAX_QUEUE_SIZE": str(QUEUE),
             "OTEL_BSP_SCHEDULE_DELAY": str(FLUSH_MS),
             **more,
         }
@@ -186,7 +187,9 @@ class EnvoyGateway(Envoy):
         folder = folder / f"envoy {upstream} {tracing.name}".replace("/", "")
         folder.mkdir()
         clusters = [upstream_cluster(graph, upstream), cluster("collector", [socket_address(collector.port)])]
-        wanted = {"random_sampling": {"value": 100 * tracing.share}, "provider": TRACER} if tracing.share else None
+        # A server's span and a client's, as the gateway has.
+        spans = {"random_sampling": {"value": 100 * tracing.share}, "spawn_upstream_span": True, "provider": TRACER}
+        wanted = spans if tracing.share else None
         filled = {
             "tracing": json.dumps(wanted),
             "descriptors": json.dumps(str(descriptors(folder))),
