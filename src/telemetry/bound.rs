@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-/// The most sets that are kept, but for what several threads bind at once. They come from closed lists, but an HTTP status is a number
-/// that a peer chooses.
+/// The most sets that are kept, but for what several threads bind at once. They come from
+/// closed lists, but an HTTP status is a number that a peer chooses.
 const MAX_SETS: usize = 64;
 
 /// What has been bound so far: an instrument `I` for each set of attributes `K`.
