@@ -3,7 +3,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `record` | what a line says |
+//! | `record`, `members` | what a line says, and its JSON |
 //! | `entry` | a recorded intent, and the promise of an outcome |
 //! | `queue`, `writer` | the thread that writes: group commit, failure, recovery |
 //! | `sink`, `file` | standard output, a file |
@@ -15,6 +15,7 @@
 
 mod entry;
 mod file;
+mod members;
 pub mod pending;
 mod queue;
 mod record;
@@ -192,7 +193,7 @@ impl Audit {
         let Ok(place) = log.places.clone().acquire_owned().await else {
             return log.without_writer();
         };
-        let (entry, line) = Entry::new(intent(), log.queue.clone());
+        let (entry, line) = Entry::new(&intent(), log.queue.clone());
         let (answer, answered) = oneshot::channel();
         let waiting = Waiting {
             line,

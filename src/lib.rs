@@ -28,7 +28,7 @@
 //! Whom a connection belongs to is a [`peer`]. Certificates and keys come from files
 //! ([`tls`]), which are read again when they change ([`reload`]). Tokens and an issuer's
 //! signing keys are [`renewable`], and come by [`outbound`] requests. [`scan`] looks through
-//! text fast.
+//! text fast, and [`json`] writes it.
 //!
 //! Around it: [`config`] is validated before a port is opened, [`app`] builds
 //! everything, [`cli`] has the commands, [`telemetry`] the names, spans, metrics and
@@ -52,6 +52,7 @@ pub mod credentials;
 pub mod deadline;
 pub mod failure;
 pub mod graph;
+pub mod json;
 pub mod listen_address;
 pub mod outbound;
 pub mod peer;

@@ -45,7 +45,7 @@ impl Entry {
 
     /// An entry whose intent is on its way to the log, and its line. Until it is
     /// [claimed](Self::claimed), dropping it says that nothing was sent.
-    pub(super) fn new(intent: Intent, queue: Queue) -> (Self, Line) {
+    pub(super) fn new(intent: &Intent, queue: Queue) -> (Self, Line) {
         // From this thread's generator: the kernel's costs a system call.
         let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
         let subject = Subject::new(id, intent);
@@ -90,13 +90,13 @@ impl Entry {
     pub(super) fn refuse(mut self) {
         if let Some(open) = self.0.take() {
             let outcome = telemetry::Outcome::NotStarted;
-            open.end(bare(outcome, "UNAVAILABLE", "AUDIT_UNAVAILABLE"));
+            open.end(&bare(outcome, "UNAVAILABLE", "AUDIT_UNAVAILABLE"));
         }
     }
 
     /// Records what became of the call. It never blocks; the line stands in the log
     /// behind the intent.
-    pub fn outcome(mut self, outcome: Outcome) {
+    pub fn outcome(mut self, outcome: &Outcome) {
         if let Some(open) = self.0.take() {
             open.end(outcome);
         }
@@ -107,7 +107,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         if let Some(open) = self.0.take() {
             let outcome = open.stage.outcome();
-            open.end(outcome);
+            open.end(&outcome);
         }
     }
 }
@@ -123,7 +123,7 @@ impl Stage {
 }
 
 impl Open {
-    fn end(self, outcome: Outcome) {
+    fn end(self, outcome: &Outcome) {
         let elapsed = self.begun.elapsed();
         let text = self
             .subject

@@ -1,14 +1,12 @@
 //! What a line of the audit log says.
 
-use std::{
-    io::Write as _,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{authorization::Claims, scan, telemetry};
+use super::members::Members;
+use crate::{authorization::Claims, telemetry};
 
 /// The most characters of a task's id; the gateway takes no longer one.
 const MAX_TASK_ID: usize = 256;
@@ -76,142 +74,85 @@ pub(super) enum Event {
     Outcome,
 }
 
-/// What both lines of a call say, its id among them: made once, as members of a JSON object.
+/// What both lines of a call say, its id among them: made once.
 #[derive(Debug)]
-pub(super) struct Subject(Vec<u8>);
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Members<'a> {
-    /// Joins the intent to its outcome.
-    id: Uuid,
-    task_id: &'a str,
-    client_request_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trace_id: Option<&'a str>,
-    caller: &'a Caller,
-}
+pub(super) struct Subject(Members);
 
 /// Room in bytes for what is usual; a longer text takes more.
 const USUAL_SUBJECT: usize = 384;
 const BESIDE_SUBJECT: usize = 256;
 
-/// What only an outcome has.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct End<'a> {
-    outcome: &'static str,
-    code: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    graph_request_id: Option<&'a str>,
-    attempts: u32,
-    duration_ms: u64,
-}
-
-// === impl Intent ===
-
-impl Intent {
-    /// The same with every text capped and free of control characters.
-    fn cleaned(self) -> Self {
-        let Caller {
-            peer,
-            names,
-            allowed_by,
-            claims,
-        } = self.caller;
-        let names = names.into_iter().take(MAX_NAMES);
-        Self {
-            task_id: clean(self.task_id, MAX_TASK_ID),
-            client_request_id: clean(self.client_request_id, MAX_TEXT),
-            caller: Caller {
-                peer: clean(peer, MAX_TEXT),
-                names: names.map(|name| clean(name, MAX_NAME)).collect(),
-                allowed_by: allowed_by.map(|pattern| clean(pattern, MAX_NAME)),
-                claims: Claims {
-                    app: claims.app.map(|app| clean(app, MAX_TEXT)),
-                    tenant: claims.tenant.map(|tenant| clean(tenant, MAX_TEXT)),
-                    object: claims.object.map(|object| clean(object, MAX_TEXT)),
-                },
-            },
-            trace_id: self.trace_id.map(|id| clean(id, MAX_TEXT)),
-        }
-    }
-}
-
 // === impl Subject ===
 
 impl Subject {
-    /// Of the call whose lines `id` joins.
-    pub(super) fn new(id: Uuid, intent: Intent) -> Self {
-        let intent = intent.cleaned();
-        let mut members = Vec::with_capacity(USUAL_SUBJECT);
-        push_members(
-            &mut members,
-            &Members {
-                id,
-                task_id: &intent.task_id,
-                client_request_id: &intent.client_request_id,
-                trace_id: intent.trace_id.as_deref(),
-                caller: &intent.caller,
-            },
-        );
+    /// Of the call whose lines `id` joins. Every text is capped and free of control
+    /// characters.
+    pub(super) fn new(id: Uuid, intent: &Intent) -> Self {
+        let mut members = Members::loose(USUAL_SUBJECT);
+        let mut buffer = Uuid::encode_buffer();
+        members.text("id", id.hyphenated().encode_lower(&mut buffer), MAX_TEXT);
+        members.text("taskId", &intent.task_id, MAX_TASK_ID);
+        members.text("clientRequestId", &intent.client_request_id, MAX_TEXT);
+        members.optional("traceId", intent.trace_id.as_deref(), MAX_TEXT);
+        members.object("caller", |members| intent.caller.write(members));
         Self(members)
     }
 
     /// The line that says that a POST is about to leave.
     pub(super) fn intent_line(&self, now: SystemTime) -> Vec<u8> {
-        let mut line = self.begin(now, Event::Intent);
-        line.extend(b"}\n");
-        line
+        self.begin(now, Event::Intent).into_line()
     }
 
     /// The line that says what became of it, so long after the intent.
     pub(super) fn outcome_line(
         &self,
         now: SystemTime,
-        outcome: Outcome,
+        outcome: &Outcome,
         elapsed: Duration,
     ) -> Vec<u8> {
-        let reason = outcome.reason.map(|reason| clean(reason, MAX_TEXT));
-        let graph_request_id = outcome.graph_request_id.map(|id| clean(id, MAX_TEXT));
         let mut line = self.begin(now, Event::Outcome);
-        push_members(
-            &mut line,
-            &End {
-                outcome: outcome.outcome.as_str(),
-                code: outcome.code,
-                reason: reason.as_deref(),
-                graph_request_id: graph_request_id.as_deref(),
-                attempts: outcome.attempts,
-                duration_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-            },
-        );
-        line.extend(b"}\n");
-        line
+        line.text("outcome", outcome.outcome.as_str(), MAX_TEXT);
+        line.text("code", outcome.code, MAX_TEXT);
+        line.optional("reason", outcome.reason.as_deref(), MAX_TEXT);
+        let graph_request_id = outcome.graph_request_id.as_deref();
+        line.optional("graphRequestId", graph_request_id, MAX_TEXT);
+        line.number("attempts", outcome.attempts.into());
+        let elapsed = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        line.number("durationMs", elapsed);
+        line.into_line()
     }
 
     /// A line as far as the subject. The time is RFC 3339 in UTC, with microseconds.
-    fn begin(&self, now: SystemTime, event: Event) -> Vec<u8> {
-        let (time, event) = (humantime::format_rfc3339_micros(now), event.as_str());
-        let mut line = Vec::with_capacity(self.0.len() + BESIDE_SUBJECT);
-        // Memory takes everything.
-        write!(line, r#"{{"time":"{time}","event":"{event}""#).ok();
-        line.extend_from_slice(&self.0);
+    fn begin(&self, now: SystemTime, event: Event) -> Members {
+        let mut line = Members::of_line(self.0.len() + BESIDE_SUBJECT);
+        let now = humantime::format_rfc3339_micros(now).to_string();
+        line.text("time", &now, MAX_TEXT);
+        line.text("event", event.as_str(), MAX_TEXT);
+        line.extend(&self.0);
         line
     }
 }
 
-/// The members of an object, each behind a comma, to be put into another one.
-fn push_members(line: &mut Vec<u8>, object: &impl Serialize) {
-    let start = line.len();
-    // Texts and numbers alone: there is nothing that JSON could not say.
-    if serde_json::to_writer(&mut *line, object).is_ok() {
-        line.pop();
-        line[start] = b',';
+// === impl Caller ===
+
+impl Caller {
+    fn write(&self, members: &mut Members) {
+        members.text("peer", &self.peer, MAX_TEXT);
+        let names = &self.names[..self.names.len().min(MAX_NAMES)];
+        members.texts("names", names, MAX_NAME);
+        members.optional("allowedBy", self.allowed_by.as_deref(), MAX_NAME);
+        if self.claims.is_empty() {
+            return;
+        }
+        members.object("unverified", |members| {
+            members.optional("app", self.claims.app.as_deref(), MAX_TEXT);
+            members.optional("tenant", self.claims.tenant.as_deref(), MAX_TEXT);
+            members.optional("object", self.claims.object.as_deref(), MAX_TEXT);
+        });
     }
 }
+
+// === impl Event ===
 
 impl Event {
     /// As the log and the metrics spell it.
@@ -221,23 +162,6 @@ impl Event {
             Self::Outcome => "outcome",
         }
     }
-}
-
-/// At most so many characters, none of which steers a terminal or splits a line. JSON
-/// itself would let DEL and the C1 controls through.
-pub(super) fn clean(text: String, max: usize) -> String {
-    let is_usual = scan::all(text.as_bytes(), |byte| matches!(byte, b' '..=b'~'));
-    if text.len() <= max && (is_usual || !text.contains(char::is_control)) {
-        return text;
-    }
-    let character = |c: char| {
-        if c.is_control() {
-            char::REPLACEMENT_CHARACTER
-        } else {
-            c
-        }
-    };
-    text.chars().take(max).map(character).collect()
 }
 
 #[cfg(test)]
@@ -260,7 +184,7 @@ mod tests {
         }
     }
 
-    fn line(intent: Intent, now: SystemTime) -> Vec<u8> {
+    fn line(intent: &Intent, now: SystemTime) -> Vec<u8> {
         Subject::new(Uuid::nil(), intent).intent_line(now)
     }
 
@@ -282,7 +206,7 @@ mod tests {
             "clientRequestId": "a2f0b4a6-7d3c-4c5e-9a52-0f6f2f6d9d11",
             "caller": {"peer": "10.0.0.1:4711"},
         });
-        assert_eq!(read(&line(intent(), now)), record);
+        assert_eq!(read(&line(&intent(), now)), record);
 
         let mut known = intent();
         known.caller.names = vec!["dns:soc.example.com".to_owned()];
@@ -293,7 +217,7 @@ mod tests {
         record["caller"]["allowedBy"] = json!("dns:*.example.com");
         record["caller"]["unverified"] = json!({"app": "app"});
         record["traceId"] = json!("4bf92f3577b34da6a3ce929d0e0e4736");
-        assert_eq!(read(&line(known, now)), record);
+        assert_eq!(read(&line(&known, now)), record);
     }
 
     #[test]
@@ -306,7 +230,7 @@ mod tests {
             graph_request_id: Some("r".to_owned()),
             attempts: 2,
         };
-        let mut expected = read(&line(intent(), now));
+        let mut expected = read(&line(&intent(), now));
         let end = json!({
             "event": "outcome",
             "outcome": "UNKNOWN",
@@ -319,7 +243,7 @@ mod tests {
         let members = expected.as_object_mut().unwrap();
         members.extend(end.as_object().unwrap().clone());
         let elapsed = Duration::from_millis(1500);
-        let line = Subject::new(Uuid::nil(), intent()).outcome_line(now, outcome, elapsed);
+        let line = Subject::new(Uuid::nil(), &intent()).outcome_line(now, &outcome, elapsed);
         assert_eq!(read(&line), expected);
     }
 
@@ -341,7 +265,7 @@ mod tests {
             },
             trace_id: Some(evil),
         };
-        let record = read(&line(intent, SystemTime::UNIX_EPOCH));
+        let record = read(&line(&intent, SystemTime::UNIX_EPOCH));
         let length = |value: &Value| value.as_str().unwrap().chars().count();
         assert_eq!(length(&record["taskId"]), 256);
         for claim in ["app", "tenant", "object"] {

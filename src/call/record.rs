@@ -56,7 +56,7 @@ impl Record {
                 .as_ref()
                 .and_then(|reply| reply.request_id.clone()),
         };
-        self.settle(Outcome {
+        self.settle(&Outcome {
             outcome: outcome(result),
             code: told.unwrap_or(code),
             reason,
@@ -78,7 +78,7 @@ impl Record {
         }
     }
 
-    fn settle(&mut self, outcome: Outcome) {
+    fn settle(&mut self, outcome: &Outcome) {
         if let Some(entry) = self.entry.take() {
             entry.outcome(outcome);
         }
@@ -99,7 +99,7 @@ impl Drop for Record {
         } else {
             telemetry::Outcome::Unknown
         };
-        self.settle(Outcome {
+        self.settle(&Outcome {
             outcome,
             code,
             reason,

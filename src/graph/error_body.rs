@@ -31,7 +31,11 @@ pub(super) struct ErrorBody {
 impl ErrorBody {
     /// Reads what there is; never fails.
     pub(super) fn read(body: &[u8]) -> Self {
-        let document: Value<'_> = serde_json::from_slice(body).unwrap_or_default();
+        // One look at the whole of it, and not one at each text.
+        let document = str::from_utf8(body)
+            .ok()
+            .and_then(|body| serde_json::from_str::<Value<'_>>(body).ok())
+            .unwrap_or_default();
         let Some(error) = member(&document, "error") else {
             return Self::default();
         };

@@ -8,7 +8,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata};
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
-use crate::scan;
+use crate::json;
 
 /// The span that an event happened in, as OpenTelemetry knows it.
 pub(super) type TraceIds = (TraceId, SpanId);
@@ -22,9 +22,9 @@ pub(super) fn write_json(line: &mut String, event: &Event<'_>, ids: Option<Trace
     line.push_str("{\"timestamp\":\"");
     write_time(line);
     line.push_str("\",\"level\":");
-    push_json(line, metadata.level().as_str());
+    json::push_text(line, metadata.level().as_str());
     line.push_str(",\"target\":");
-    push_json(line, metadata.target());
+    json::push_text(line, metadata.target());
     let mut fields = JsonFields {
         line,
         has_message: false,
@@ -108,7 +108,7 @@ struct JsonFields<'a> {
 impl JsonFields<'_> {
     fn message(&mut self, text: &str) {
         self.line.push_str(",\"message\":");
-        push_json(self.line, text);
+        json::push_text(self.line, text);
         self.has_message = true;
     }
 
@@ -116,9 +116,9 @@ impl JsonFields<'_> {
         let name = plain_name(field);
         self.line.push(',');
         if RESERVED.contains(&name) {
-            push_json(self.line, &format!("fields.{name}"));
+            json::push_text(self.line, &format!("fields.{name}"));
         } else {
-            push_json(self.line, name);
+            json::push_text(self.line, name);
             self.has_message |= name == "message";
         }
         self.line.push(':');
@@ -151,7 +151,7 @@ impl Visit for JsonFields<'_> {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         self.key(field);
-        push_json(self.line, value);
+        json::push_text(self.line, value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
@@ -164,7 +164,7 @@ impl Visit for JsonFields<'_> {
         self.record_str(field, &value.to_string());
         if let Some(causes) = causes(value) {
             self.line.push_str(",\"cause\":");
-            push_json(self.line, &causes);
+            json::push_text(self.line, &causes);
         }
     }
 }
@@ -218,18 +218,6 @@ fn causes(error: &(dyn Error + 'static)) -> Option<String> {
 
 fn plain_name(field: &Field) -> &'static str {
     field.name().strip_prefix("r#").unwrap_or(field.name())
-}
-
-/// Appends a JSON string.
-fn push_json(line: &mut String, text: &str) {
-    let is_plain = |byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-    if scan::all(text.as_bytes(), is_plain) {
-        line.push('"');
-        line.push_str(text);
-        line.push('"');
-    } else {
-        line.push_str(&serde_json::Value::from(text).to_string());
-    }
 }
 
 /// Appends text without control characters: a line must stay one line, and must not steer

@@ -71,7 +71,7 @@ fn no_intent_of_a_call_that_went_on_is_lost_by_kill_9() {
     // What the crash tore or left open does not keep a new process from going on.
     runtime().block_on(async {
         let audit = Audit::open(options(Medium::File(file.clone()))).unwrap();
-        record(&audit, "after").await.unwrap().outcome(started());
+        record(&audit, "after").await.unwrap().outcome(&started());
         assert!(audit.flush(PATIENCE).await);
     });
     let records = summary_of(&file);
@@ -93,7 +93,7 @@ async fn record_for_ever(file: PathBuf) {
                 let entry = record(&audit, &task).await.unwrap();
                 writeln!(std::io::stdout(), "went on: {task}").unwrap();
                 if call % 2 == 0 {
-                    entry.outcome(started());
+                    entry.outcome(&started());
                 } else {
                     open.push(entry);
                 }
@@ -143,14 +143,14 @@ async fn fill_up(file: &Path) {
     let refused = loop {
         let call = calls.next().unwrap();
         match record(&audit, &call.to_string()).await {
-            Ok(entry) if call % 2 == 0 => entry.outcome(started()),
+            Ok(entry) if call % 2 == 0 => entry.outcome(&started()),
             Ok(entry) => open.push(entry),
             Err(refused) => break refused,
         }
     };
     assert_eq!(refused.source.kind(), std::io::ErrorKind::FileTooLarge);
     for entry in open {
-        entry.outcome(started());
+        entry.outcome(&started());
     }
     record(&audit, "refused").await.unwrap_err();
     assert!(!audit.flush(PATIENCE).await);

@@ -24,7 +24,7 @@ fn open(file: &Path) -> Audit {
 
 /// One whole call.
 async fn call(audit: &Audit, task: &str) {
-    record(audit, task).await.unwrap().outcome(started());
+    record(audit, task).await.unwrap().outcome(&started());
     assert!(audit.flush(PATIENCE).await);
 }
 
@@ -94,7 +94,7 @@ async fn no_record_goes_to_a_file_that_was_taken_away() {
     let first = record(&audit, "1").await.unwrap();
     let rotated = folder.path().join("audit.jsonl.1");
     fs::rename(&file, &rotated).unwrap();
-    first.outcome(started());
+    first.outcome(&started());
     call(&audit, "2").await;
     assert_eq!(summary_of(&rotated), ["intent 1"]);
     let second = ["outcome 1 STARTED", "intent 2", "outcome 2 STARTED"];
@@ -126,7 +126,7 @@ async fn a_new_file_that_cannot_be_had_refuses_calls_until_it_can() {
         .open(&file)
         .unwrap();
     others.lock().unwrap();
-    first.outcome(started());
+    first.outcome(&started());
     let refused = refusal(&audit, "2").await;
     assert!(refused.contains("in use by another process"), "{refused}");
     assert_eq!(summary_of(&file), [""; 0]);
@@ -148,7 +148,7 @@ async fn a_device_that_is_always_full_refuses_or_is_done_without() {
         ..options(full)
     })
     .unwrap();
-    record(&audit, "2").await.unwrap().outcome(started());
+    record(&audit, "2").await.unwrap().outcome(&started());
     assert!(!audit.flush(PATIENCE).await);
 }
 
@@ -162,7 +162,7 @@ async fn a_pipe_gets_whole_lines_and_refuses_calls_when_its_reader_has_gone() {
     let entry = record(&audit, "1").await.unwrap();
     let line = lines.next().unwrap().unwrap();
     assert_eq!(summary(&line), ["intent 1"]);
-    entry.outcome(started());
+    entry.outcome(&started());
     let line = lines.next().unwrap().unwrap();
     assert_eq!(summary(&line), ["outcome 1 STARTED"]);
     drop(lines);

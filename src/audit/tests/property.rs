@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{super::record::Subject, *};
 
 fn subject(id: Uuid, task: &str) -> Subject {
-    Subject::new(id, intent(task))
+    Subject::new(id, &intent(task))
 }
 
 fn text(line: Vec<u8>) -> String {
@@ -28,7 +28,7 @@ fn logs() -> impl Strategy<Value = Vec<(usize, bool, String)>> {
             if begun.insert(call) {
                 lines.push((call, true, text(subject.intent_line(now))));
             } else if ended.insert(call) {
-                let line = subject.outcome_line(now, started(), Duration::ZERO);
+                let line = subject.outcome_line(now, &started(), Duration::ZERO);
                 lines.push((call, false, text(line)));
             }
         }
@@ -87,7 +87,7 @@ proptest! {
 fn what_is_no_record_is_counted() {
     let (id, now) = (Uuid::nil(), SystemTime::UNIX_EPOCH);
     let whole = text(subject(id, "1").intent_line(now));
-    let outcome = subject(Uuid::max(), "2").outcome_line(now, started(), Duration::ZERO);
+    let outcome = subject(Uuid::max(), "2").outcome_line(now, &started(), Duration::ZERO);
     let outcome = text(outcome);
     let endless = format!("{}\n", "x".repeat(100_000));
     let log = [
@@ -116,7 +116,7 @@ fn an_outcome_that_nobody_knows_is_listed_on_demand() {
         ..started()
     };
     let subject = subject(id, "1");
-    let outcome = subject.outcome_line(now, unknown, PATIENCE);
+    let outcome = subject.outcome_line(now, &unknown, PATIENCE);
     let log = [subject.intent_line(now), outcome].concat();
     for (with_unknown, expected) in [(false, 0), (true, 1)] {
         let mut reader = Reader::new(with_unknown);

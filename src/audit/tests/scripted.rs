@@ -57,7 +57,7 @@ async fn what_has_queued_up_is_written_and_synced_at_once() {
     expected.extend(tasks.iter().map(|task| format!("intent {task}")));
     assert_eq!(medium.summary(), expected);
 
-    first.outcome(started());
+    first.outcome(&started());
     drop(others);
     assert!(audit.flush(PATIENCE).await);
 }
@@ -68,7 +68,7 @@ async fn an_intent_is_durable_before_the_call_goes_on_and_its_outcome_follows() 
     let audit = refusing(&medium);
     let entry = record(&audit, "1").await.unwrap();
     assert_eq!(medium.durable(), ["intent 1"]);
-    entry.outcome(started());
+    entry.outcome(&started());
     assert!(audit.flush(PATIENCE).await);
     assert_eq!(medium.durable(), ["intent 1", "outcome 1 STARTED"]);
 }
@@ -121,10 +121,10 @@ async fn a_full_medium_refuses_calls_and_keeps_outcomes_in_order() {
     let first = record(&audit, "1").await.unwrap();
     let second = record(&audit, "2").await.unwrap();
     medium.set(|state| state.room = Some(10));
-    first.outcome(started());
+    first.outcome(&started());
     let refused = record(&audit, "3").await.unwrap_err();
     assert_eq!(refused.source.kind(), std::io::ErrorKind::StorageFull);
-    second.outcome(started());
+    second.outcome(&started());
     assert!(!audit.flush(PATIENCE).await);
     assert_eq!(medium.summary(), ["intent 1", "intent 2"]);
 
@@ -138,7 +138,7 @@ async fn a_full_medium_refuses_calls_and_keeps_outcomes_in_order() {
         "intent 4",
     ];
     assert_eq!(medium.durable(), expected);
-    fourth.outcome(started());
+    fourth.outcome(&started());
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn what_a_failed_sync_leaves_is_not_trusted_but_written_anew() {
     let audit = refusing(&medium);
     let first = record(&audit, "1").await.unwrap();
     medium.set(|state| state.sync_fails = true);
-    first.outcome(started());
+    first.outcome(&started());
     record(&audit, "2").await.unwrap_err();
     assert_eq!(medium.summary(), ["intent 1"]);
     medium.set(|state| state.sync_fails = false);
@@ -182,7 +182,7 @@ async fn a_line_that_stays_torn_is_followed_by_a_whole_one() {
     });
     record(&audit, "1").await.unwrap_err();
     medium.set(|state| state.room = None);
-    record(&audit, "2").await.unwrap().outcome(started());
+    record(&audit, "2").await.unwrap().outcome(&started());
     assert!(audit.flush(PATIENCE).await);
     // The first is ten bytes of an intent: no record, and nothing has to follow.
     assert_eq!(medium.summary(), ["-", "intent 2", "outcome 2 STARTED"]);
@@ -195,7 +195,7 @@ async fn calls_go_on_unrecorded_where_that_is_wanted() {
     medium.set(|state| state.room = Some(0));
     let entry = record(&audit, "1").await.unwrap();
     medium.set(|state| state.room = None);
-    entry.outcome(started());
+    entry.outcome(&started());
     assert!(audit.flush(PATIENCE).await);
     assert_eq!(medium.summary(), ["outcome 1 STARTED"]);
 }
@@ -208,7 +208,7 @@ async fn calls_that_go_on_unrecorded_fill_no_memory() {
     let calls = (0..MAX_KEPT + 10).map(|_| record(&audit, "1"));
     let entries = join_all(calls).await;
     for entry in entries {
-        entry.unwrap().outcome(started());
+        entry.unwrap().outcome(&started());
     }
     assert!(!audit.flush(PATIENCE).await);
     medium.set(|state| state.room = None);
@@ -224,7 +224,7 @@ async fn under_the_interval_policy_a_sync_comes_later() {
     let entry = record(&audit, "1").await.unwrap();
     assert_eq!(medium.summary(), ["intent 1"]);
     assert_eq!(medium.syncs(), 0);
-    entry.outcome(started());
+    entry.outcome(&started());
     drop(audit);
     medium.wait_for_the_end();
     assert_eq!(medium.durable(), ["intent 1", "outcome 1 STARTED"]);
@@ -236,7 +236,7 @@ async fn under_the_interval_policy_a_sync_comes_later() {
     let entry = record(&audit, "1").await.unwrap();
     medium.wait_until(|state| state.syncs > 0);
     assert_eq!(medium.durable(), ["intent 1"]);
-    entry.outcome(started());
+    entry.outcome(&started());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -254,8 +254,8 @@ async fn after_a_failed_sync_calls_wait_for_one_also_under_the_interval_policy()
     medium.set(|state| state.sync_fails = false);
     let third = record(&audit, "3").await.unwrap();
     assert_eq!(medium.durable(), ["intent 1", "intent 3"]);
-    entry.outcome(started());
-    third.outcome(started());
+    entry.outcome(&started());
+    third.outcome(&started());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -264,7 +264,7 @@ async fn a_stalled_medium_holds_the_end_up_no_longer_than_allowed() {
     let audit = refusing(&medium);
     let entry = record(&audit, "1").await.unwrap();
     let held = medium.hold();
-    entry.outcome(started());
+    entry.outcome(&started());
     held.reached();
     assert!(!audit.flush(Duration::from_millis(1)).await);
     held.release();
@@ -279,7 +279,7 @@ async fn dropping_the_last_clone_writes_what_is_left() {
     let held = medium.hold();
     drop(audit.clone());
     drop(audit);
-    entry.outcome(started());
+    entry.outcome(&started());
     held.release();
     medium.wait_for_the_end();
     assert_eq!(medium.durable(), ["intent 1", "outcome 1 STARTED"]);
@@ -301,7 +301,7 @@ async fn calls_that_come_and_go_before_a_stalled_medium_fill_no_memory() {
     let places = &audit.0.as_ref().unwrap().places;
     assert_eq!(places.available_permits(), 0);
     held.release();
-    first.await.unwrap().outcome(started());
+    first.await.unwrap().outcome(&started());
     assert!(audit.flush(PATIENCE).await);
     assert_eq!(medium.summary(), ["intent first", "outcome first STARTED"]);
     assert_eq!(places.available_permits(), MAX_WAITING);
@@ -310,7 +310,7 @@ async fn calls_that_come_and_go_before_a_stalled_medium_fill_no_memory() {
 #[tokio::test]
 async fn a_log_that_is_off_records_nothing_and_holds_nobody_up() {
     let audit = Audit::off();
-    record(&audit, "1").await.unwrap().outcome(started());
+    record(&audit, "1").await.unwrap().outcome(&started());
     drop(record(&audit, "2").await.unwrap());
     assert!(audit.flush(Duration::ZERO).await);
 }

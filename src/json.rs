@@ -1,0 +1,39 @@
+//! JSON texts, for the lines that calls write: a log line of a failure, two of the audit log.
+
+use crate::scan;
+
+/// Appends a JSON string.
+pub fn push_text(line: &mut String, text: &str) {
+    if stands_for_itself(text) {
+        line.push('"');
+        line.push_str(text);
+        line.push('"');
+    } else {
+        line.push_str(&serde_json::Value::from(text).to_string());
+    }
+}
+
+/// Whether it is printable ASCII of which nothing has to be escaped, as nearly every text.
+fn stands_for_itself(text: &str) -> bool {
+    scan::all(text.as_bytes(), |byte| {
+        matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_text_comes_back(text in "[ -~]{0,40}|\\PC{0,40}|(?s:.{0,40})") {
+            let mut line = "[".to_owned();
+            push_text(&mut line, &text);
+            line.push(']');
+            let read: Vec<String> = serde_json::from_str(&line).unwrap();
+            prop_assert_eq!(read, [text]);
+        }
+    }
+}
