@@ -6,7 +6,7 @@ mod claims;
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 
 pub use bearer::bearer_token;
-pub use claims::Claims;
+pub use claims::{Claims, LastClaims};
 
 /// The scheme, and what parts it from the token (RFC 6750, section 2.1).
 const BEARER: &str = "Bearer ";
@@ -77,9 +77,9 @@ impl Authorization {
 
     /// Whom the token names, **unverified**. Nothing if it is no signed JSON Web Token.
     ///
-    /// Read from the token at each call; keep it where it is needed twice.
+    /// Read from the token at each call; [`LastClaims`] are for where that is often.
     pub fn claims(&self) -> Option<Claims> {
-        Claims::read(self.token_bytes())
+        Claims::of(self.token_bytes())
     }
 
     /// Whose token it is.

@@ -44,6 +44,7 @@ use crate::{
     deadline::Deadline,
     failure::Failure,
     graph::{Departed, GraphClient},
+    peer::Peer,
     retry::{Budget, Policy},
     telemetry::{ActiveSpan, Metrics},
     throttle::Gates,
@@ -89,7 +90,7 @@ pub struct Call {
     /// Who calls.
     pub caller: Caller,
     /// The other end of the caller's connection.
-    pub peer: Arc<str>,
+    pub peer: Arc<Peer>,
     /// Until when the caller must be answered.
     pub deadline: Deadline,
     /// The server span.
@@ -185,6 +186,7 @@ mod tests {
         command::{ClientRequestId, TaskId},
         failure::Kind,
         graph::{GraphOptions, GraphTls},
+        peer::PeerAddress,
         retry::Reconciliation,
         telemetry::Propagator,
         throttle::Passage,
@@ -239,7 +241,7 @@ mod tests {
             },
             credential: Credential::Given(authorization),
             caller: Caller::anonymous(),
-            peer: "unix".into(),
+            peer: Arc::new(Peer::new(PeerAddress::Unix)),
             deadline: Deadline::new(Instant::now(), timeout),
             span: ActiveSpan::none(),
             place: Place::new(Places::new(

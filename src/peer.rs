@@ -2,20 +2,24 @@
 
 mod certificate;
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{fmt, net::SocketAddr};
 
 pub use certificate::{ClientCertificate, Unreadable};
 
-/// Who has opened a connection. Clones share the certificate and the text.
-#[derive(Debug, Clone)]
+use crate::authorization::LastClaims;
+
+/// Who has opened a connection.
+#[derive(Debug)]
 pub struct Peer {
     /// Where it comes from.
     pub address: PeerAddress,
     /// What it has shown in the TLS handshake, which has verified it. None without TLS,
     /// and where the peer has shown none.
-    pub certificate: Option<Arc<ClientCertificate>>,
+    pub certificate: Option<ClientCertificate>,
+    /// What the token of the connection's last call said.
+    pub last_claims: LastClaims,
     /// The address as text, made once for a connection.
-    text: Arc<str>,
+    text: String,
 }
 
 /// The socket's other end. Shown as `IP:PORT` or as `unix`.
@@ -36,12 +40,13 @@ impl Peer {
         Self {
             address,
             certificate: None,
-            text: address.to_string().into(),
+            last_claims: LastClaims::default(),
+            text: address.to_string(),
         }
     }
 
     /// The address as it is shown.
-    pub fn text(&self) -> &Arc<str> {
+    pub fn text(&self) -> &str {
         &self.text
     }
 

@@ -42,7 +42,7 @@ pub struct CallContext {
     /// Until when the call must be answered.
     pub deadline: Deadline,
     /// The other end of the connection.
-    pub peer: Peer,
+    pub peer: Arc<Peer>,
     /// Who calls, as far as it is proven.
     pub caller: Caller,
     /// The server span.
@@ -100,7 +100,7 @@ impl IncidentTasks {
             command,
             credential,
             caller,
-            peer: Arc::clone(peer.text()),
+            peer,
             deadline,
             span,
             place,

@@ -1,13 +1,19 @@
 //! Whom a token names, as it says itself.
 
+use std::{fmt, sync::Arc};
+
+use arc_swap::ArcSwapOption;
 use base64_simd::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+use super::Authorization;
 use crate::scan;
 
 /// The longest payload that is read, in base64url characters. Entra puts at most
 /// 200 groups of 36 characters into a token, which is a third of this.
 const MAX_PAYLOAD: usize = 32 * 1024;
+/// The longest payload that is kept to be recognized, in bytes; most of Entra's are shorter.
+const MAX_KEPT: usize = 4096;
 /// The longest claim that is kept, in characters; ids of Entra have 36.
 const MAX_CLAIM: usize = 128;
 
@@ -28,6 +34,18 @@ pub struct Claims {
     pub object: Option<String>,
 }
 
+/// The last claims that were read. On a connection they are often the next ones, too: a
+/// token lasts for an hour.
+#[derive(Default)]
+pub struct LastClaims(ArcSwapOption<Known>);
+
+/// What a token says, as it came, and read. Its signature is not kept: with what is here
+/// nobody gets in.
+struct Known {
+    payload: Box<[u8]>,
+    claims: Claims,
+}
+
 /// The claims as a JSON Web Token has them.
 #[derive(Deserialize)]
 struct Payload {
@@ -43,17 +61,13 @@ impl Claims {
         *self == Self::default()
     }
 
-    /// Nothing if the token is no signed JSON Web Token, if its payload is too long,
-    /// or if one of the claims is not text.
-    pub(super) fn read(token: &[u8]) -> Option<Self> {
-        let mut dots = memchr::memchr_iter(b'.', token);
-        let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
-            return None;
-        };
-        let payload = &token[first + 1..second];
-        if payload.len() > MAX_PAYLOAD {
-            return None;
-        }
+    /// Nothing if the token is no signed JSON Web Token, if its payload is too long, or if
+    /// one of the claims is not text.
+    pub(super) fn of(token: &[u8]) -> Option<Self> {
+        Self::read(payload(token)?)
+    }
+
+    fn read(payload: &[u8]) -> Option<Self> {
         let payload = URL_SAFE_NO_PAD.decode_to_vec(payload).ok()?;
         let payload: Payload = serde_json::from_str(str::from_utf8(&payload).ok()?).ok()?;
         Some(Self {
@@ -62,6 +76,43 @@ impl Claims {
             object: payload.oid.and_then(clean),
         })
     }
+}
+
+// === impl LastClaims ===
+
+impl LastClaims {
+    /// The same as [`Authorization::claims`], and what it says next time.
+    pub fn of(&self, authorization: &Authorization) -> Option<Claims> {
+        let payload = payload(authorization.token_bytes())?;
+        if let Some(last) = &*self.0.load()
+            && *last.payload == *payload
+        {
+            return Some(last.claims.clone());
+        }
+        let claims = Claims::read(payload)?;
+        if payload.len() <= MAX_KEPT {
+            self.0.store(Some(Arc::new(Known {
+                payload: payload.into(),
+                claims: claims.clone(),
+            })));
+        }
+        Some(claims)
+    }
+}
+
+impl fmt::Debug for LastClaims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LastClaims").finish_non_exhaustive()
+    }
+}
+
+/// The second of a token's three parts.
+fn payload(token: &[u8]) -> Option<&[u8]> {
+    let mut dots = memchr::memchr_iter(b'.', token);
+    let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
+        return None;
+    };
+    Some(&token[first + 1..second]).filter(|payload| payload.len() <= MAX_PAYLOAD)
 }
 
 fn clean(claim: String) -> Option<String> {
@@ -81,7 +132,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    use super::*;
+    use super::{super::TokenOwner, *};
 
     fn token(payload: &Value) -> String {
         format!(
@@ -127,7 +178,7 @@ mod tests {
             (json!({}), claims(None, None, None)),
         ] {
             assert_eq!(
-                Claims::read(token(&payload).as_bytes()),
+                Claims::of(token(&payload).as_bytes()),
                 Some(want),
                 "{payload}"
             );
@@ -152,16 +203,40 @@ mod tests {
             token(&json!(["appid"])),
             token(&json!({"appid": "a", "pad": "x".repeat(MAX_PAYLOAD)})),
         ] {
-            assert_eq!(Claims::read(opaque.as_bytes()), None, "{opaque:.60}");
+            assert_eq!(Claims::of(opaque.as_bytes()), None, "{opaque:.60}");
         }
         // The boundary itself: the longest payload is still read.
         let empty = json!({"appid": "a", "pad": ""}).to_string().len();
         let pad = "x".repeat(MAX_PAYLOAD / 4 * 3 - empty);
         let longest = token(&json!({"appid": "a", "pad": pad}));
         assert_eq!(
-            Claims::read(longest.as_bytes()),
+            Claims::of(longest.as_bytes()),
             Some(claims(Some("a"), None, None))
         );
+    }
+
+    #[test]
+    fn what_was_read_before_counts_for_the_same_claims_alone() {
+        let last = LastClaims::default();
+        let kept = |last: &LastClaims| last.0.load().as_ref().map(|known| known.claims.clone());
+        let of = |last: &LastClaims, token: &str| {
+            last.of(&Authorization::bearer(token, TokenOwner::Caller).unwrap())
+        };
+        let app = |app| Some(claims(Some(app), None, None));
+        for name in ["one", "one", "two", "one"] {
+            let token = token(&json!({"appid": name}));
+            assert_eq!(of(&last, &token), app(name));
+            assert_eq!(kept(&last), app(name));
+        }
+        // What is none, is not whole, or is too long to be kept, leaves it as it is.
+        let long = token(&json!({"appid": "long", "pad": "x".repeat(MAX_KEPT)}));
+        assert_eq!(of(&last, &long), app("long"));
+        let cut = token(&json!({"appid": "two"})).replace(".c2ln", "");
+        for none in ["opaque", &cut] {
+            assert_eq!(of(&last, none), None);
+        }
+        assert_eq!(kept(&last), app("one"));
+        assert!(!format!("{last:?}").contains("one"));
     }
 
     proptest! {
@@ -173,7 +248,7 @@ mod tests {
             let raw = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode_to_string(payload));
             let named = token(&json!({ "appid": app.repeat(20) }));
             for token in [raw, named] {
-                let read = Claims::read(token.as_bytes());
+                let read = Claims::of(token.as_bytes());
                 let all = read.into_iter().flat_map(|c| [c.app, c.tenant, c.object]);
                 for claim in all.flatten() {
                     prop_assert!((1..=MAX_CLAIM).contains(&claim.chars().count()));

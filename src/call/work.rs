@@ -102,7 +102,7 @@ impl Work {
             task_id: self.call.command.task_id.as_str().to_owned(),
             client_request_id: self.call.command.client_request_id.as_str().to_owned(),
             caller: Caller {
-                peer: (*self.call.peer).to_owned(),
+                peer: self.call.peer.text().to_owned(),
                 names: self
                     .call
                     .caller
@@ -112,7 +112,7 @@ impl Work {
                 allowed_by: self.call.caller.pattern().map(str::to_owned),
                 // What the gateway's own token says is not about the caller.
                 claims: match grant {
-                    Grant::Given(token) => token.claims().unwrap_or_default(),
+                    Grant::Given(token) => self.call.peer.last_claims.of(token).unwrap_or_default(),
                     Grant::Fetched(_) => Claims::default(),
                 },
             },

@@ -185,7 +185,7 @@ impl Front {
             let place = place.insert(Place::new(self.places.clone()));
             request.extensions_mut().insert(CallContext {
                 deadline,
-                peer: remote.peer().clone(),
+                peer: Arc::clone(remote.peer()),
                 caller,
                 span: observation.span().clone(),
                 place: place.clone(),
@@ -222,7 +222,7 @@ impl Front {
         let peer = remote.peer();
         let presented = Presented {
             metadata: request.headers(),
-            certificate: peer.certificate.as_deref(),
+            certificate: peer.certificate.as_ref(),
             is_local: peer.is_local(),
         };
         let identified = self.callers.identify(presented);

@@ -27,7 +27,7 @@ const MAX_ADDRESS_BYTES: usize = 255;
 /// The other end of a connection, and how spans name it.
 #[derive(Debug)]
 pub(super) struct Remote {
-    peer: Peer,
+    peer: Arc<Peer>,
     /// Its IP address and port, the address as text that is made once for a connection;
     /// none for a unix socket.
     socket: Option<(Arc<str>, u16)>,
@@ -43,7 +43,7 @@ pub(super) struct Observation {
     metrics: Metrics,
     outcome: Option<Outcome>,
     status: Option<Status>,
-    peer: Arc<str>,
+    peer: Arc<Peer>,
     caller: Caller,
     ended: bool,
     _in_flight: LevelGuard,
@@ -57,10 +57,13 @@ impl Remote {
             PeerAddress::Tcp(socket) => Some((socket.ip().to_string().into(), socket.port())),
             PeerAddress::Unix => None,
         };
-        Self { peer, socket }
+        Self {
+            peer: Arc::new(peer),
+            socket,
+        }
     }
 
-    pub(super) fn peer(&self) -> &Peer {
+    pub(super) fn peer(&self) -> &Arc<Peer> {
         &self.peer
     }
 }
@@ -86,7 +89,7 @@ impl Observation {
             metrics: metrics.clone(),
             outcome: None,
             status: None,
-            peer: Arc::clone(remote.peer().text()),
+            peer: Arc::clone(remote.peer()),
             caller: Caller::anonymous(),
             ended: false,
             _in_flight: metrics.call_in_flight(method.name()),
@@ -180,7 +183,7 @@ impl Observation {
             tracing::$level!(
                 parent: self.span.span(),
                 code,
-                peer = %self.peer,
+                peer = self.peer.text(),
                 caller = (!names.is_empty()).then(|| names.join(" ")),
                 outcome = failure.outcome().as_str(),
                 reason = status::reason(failure),

@@ -101,7 +101,7 @@ impl Tls {
     pub(super) async fn accept<IO>(
         &self,
         io: IO,
-    ) -> Result<(TlsStream<IO>, Option<Arc<ClientCertificate>>), HandshakeError>
+    ) -> Result<(TlsStream<IO>, Option<ClientCertificate>), HandshakeError>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
@@ -114,7 +114,7 @@ impl Tls {
         if certificate.is_expired(SystemTime::now()) {
             return Err(HandshakeError::Expired);
         }
-        Ok((stream, Some(Arc::new(certificate))))
+        Ok((stream, Some(certificate)))
     }
 }
 
