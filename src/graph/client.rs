@@ -14,7 +14,7 @@ use super::{
     departure::Departure,
     exchange::Exchange,
     lanes::Turn,
-    request,
+    request::{self, Tasks},
     span::{Operation, RequestTelemetry},
     task::read_task,
 };
@@ -55,8 +55,7 @@ struct Shared {
     /// Exchanged when certificates change. A request holds the client that it began with.
     clients: ArcSwap<Clients>,
     options: GraphOptions,
-    /// Graph's root with its version, parsed once.
-    root: Url,
+    tasks: Tasks,
     attempt_timeout: Duration,
     telemetry: RequestTelemetry,
 }
@@ -108,7 +107,7 @@ impl GraphClient {
             options: options.clone(),
             attempt_timeout: options.attempt_timeout,
             telemetry: RequestTelemetry::new(&options.url, address, port, propagator, metrics),
-            root,
+            tasks: Tasks::of(&root),
         })))
     }
 
@@ -140,7 +139,7 @@ impl GraphClient {
         };
         let span = shared.telemetry.start(parent, operation);
         let until = Instant::now() + shared.attempt_timeout;
-        let request = request::execute(&shared.root, command, authorization, departure, &span);
+        let request = request::execute(&shared.tasks, command, authorization, departure, &span);
         let sent = request.map(|request| shared.post(request, on_new_connection));
         let mut exchange = match sent {
             Ok((_turn, response)) => match timeout_at(until, response).await {
@@ -164,7 +163,7 @@ impl GraphClient {
     pub async fn look(&self, look: Look<'_>) -> Result<Seen, Failure> {
         let shared = &*self.0;
         let span = shared.telemetry.start(look.parent, Operation::Read);
-        let exchange = match request::read(&shared.root, look.command, look.authorization, &span) {
+        let exchange = match request::read(&shared.tasks, look.command, look.authorization, &span) {
             Ok(request) => shared.read(request, look.authorization, look.until).await,
             Err(failure) => Exchange::unsent(failure),
         };

@@ -10,7 +10,7 @@ use reqwest::{Body, Request, Url};
 use super::{departure::Departure, span::RequestSpan};
 use crate::{
     authorization::Authorization,
-    command::{ClientRequestId, Command},
+    command::{ClientRequestId, Command, TaskId},
     failure::{Failure, Kind},
 };
 
@@ -23,19 +23,22 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
+/// Where Graph's incident tasks are.
+#[derive(Debug)]
+pub(super) struct Tasks(Url);
+
 /// The POST that starts the action. Its body is empty, and the witness of its
 /// departure.
 pub(super) fn execute(
-    root: &Url,
+    tasks: &Tasks,
     command: &Command,
     authorization: &Authorization,
     departure: &Departure,
     span: &RequestSpan<'_>,
 ) -> Result<Request, Failure> {
-    let url = task_url(root, command.task_id.as_str(), "/executeResponseAction");
     let mut request = request(
         Method::POST,
-        url,
+        tasks.url(&command.task_id, "/executeResponseAction"),
         &command.client_request_id,
         authorization,
         span,
@@ -49,15 +52,14 @@ pub(super) fn execute(
 
 /// The GET that shows the task.
 pub(super) fn read(
-    root: &Url,
+    tasks: &Tasks,
     command: &Command,
     authorization: &Authorization,
     span: &RequestSpan<'_>,
 ) -> Result<Request, Failure> {
-    let url = task_url(root, command.task_id.as_str(), "");
     request(
         Method::GET,
-        url,
+        tasks.url(&command.task_id, ""),
         &command.client_request_id,
         authorization,
         span,
@@ -66,13 +68,14 @@ pub(super) fn read(
 
 fn request(
     method: Method,
-    url: Url,
+    url: Option<Url>,
     client_request_id: &ClientRequestId,
     authorization: &Authorization,
     span: &RequestSpan<'_>,
 ) -> Result<Request, Failure> {
-    // Cannot fail for a GUID; were that check ever lost, nothing is sent.
-    let Ok(mut client_request_id) = HeaderValue::from_str(client_request_id.as_str()) else {
+    let client_request_id = HeaderValue::from_str(client_request_id.as_str());
+    // Neither fails for what was checked; were a check ever lost, nothing is sent.
+    let (Some(url), Ok(mut client_request_id)) = (url, client_request_id) else {
         return Err(Failure::new(
             Kind::GatewayFault,
             "the gateway could not build the request to Graph",
@@ -89,13 +92,22 @@ fn request(
     Ok(request)
 }
 
-/// Where the task `id` is, or its `action`. Only the path is parsed for each call.
-fn task_url(root: &Url, id: &str, action: &str) -> Url {
-    let id = utf8_percent_encode(id, SEGMENT);
-    let version = root.path().trim_end_matches('/');
-    let mut url = root.clone();
-    url.set_path(&format!("{version}/security/incidentTasks/{id}{action}"));
-    url
+// === impl Tasks ===
+
+impl Tasks {
+    /// Those of the Graph whose root, with its version, this is.
+    pub(super) fn of(root: &Url) -> Self {
+        let version = root.path().trim_end_matches('/');
+        let mut tasks = root.clone();
+        tasks.set_path(&format!("{version}/security/incidentTasks/"));
+        Self(tasks)
+    }
+
+    /// Where one of them is, or its `action`. Only what differs is parsed for each call.
+    fn url(&self, id: &TaskId, action: &str) -> Option<Url> {
+        let id = utf8_percent_encode(id.as_str(), SEGMENT);
+        self.0.join(&format!("{id}{action}")).ok()
+    }
 }
 
 #[cfg(test)]
@@ -111,10 +123,15 @@ mod tests {
             (" ü'(x)=1", "%20%C3%BC%27%28x%29%3D1"),
             ("...", "..."),
             ("a\\b", "a%5Cb"),
+            ("http://x/y", "http%3A%2F%2Fx%2Fy"),
+            ("//x", "%2F%2Fx"),
+            ("../x", "..%2Fx"),
         ] {
             for (root, version) in [("http://h/beta", "/beta"), ("http://h", "")] {
                 for action in ["", "/executeResponseAction"] {
-                    let url = task_url(&Url::parse(root).unwrap(), id, action);
+                    let url = Tasks::of(&Url::parse(root).unwrap())
+                        .url(&TaskId::parse(id.to_owned()).unwrap(), action)
+                        .unwrap();
                     assert_eq!(
                         url.as_str(),
                         format!("http://h{version}/security/incidentTasks/{segment}{action}")
