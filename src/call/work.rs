@@ -116,7 +116,7 @@ impl Work {
                     Grant::Fetched(_) => Claims::default(),
                 },
             },
-            trace_id: self.call.span.trace_id().map(|id| id.to_string()),
+            trace_id: self.call.span.trace_id(),
         }
     }
 

@@ -1,8 +1,9 @@
 //! A span as both libraries know it.
 
+use data_encoding::HEXLOWER;
 use opentelemetry::{
     Context, KeyValue,
-    trace::{Status, TraceContextExt as _, TraceId},
+    trace::{Status, TraceContextExt as _},
 };
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -66,10 +67,11 @@ impl ActiveSpan {
         self.context.span().end();
     }
 
-    /// The id of its trace, if it has one.
-    pub fn trace_id(&self) -> Option<TraceId> {
+    /// The id of its trace in hexadecimal digits, if it has one.
+    pub fn trace_id(&self) -> Option<String> {
         let span = self.context.span();
         let context = span.span_context();
-        context.is_valid().then(|| context.trace_id())
+        let id = || HEXLOWER.encode(&context.trace_id().to_bytes());
+        context.is_valid().then(id)
     }
 }

@@ -4,8 +4,7 @@
 //! and `tracestate` and nothing else: Graph reads nothing else, and a caller's baggage is
 //! no business of a third party.
 
-use std::fmt::Write as _;
-
+use data_encoding::HEXLOWER;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator as _;
@@ -91,14 +90,12 @@ impl Propagator {
             return;
         }
         let mut traceparent = String::with_capacity(TRACEPARENT_LENGTH);
-        let written = write!(
-            traceparent,
-            "00-{}-{}-{:02x}",
-            span_context.trace_id(),
-            span_context.span_id(),
-            u8::from(span_context.is_sampled()),
-        );
-        debug_assert!(written.is_ok(), "a String takes everything");
+        traceparent.push_str("00-");
+        HEXLOWER.encode_append(&span_context.trace_id().to_bytes(), &mut traceparent);
+        traceparent.push('-');
+        HEXLOWER.encode_append(&span_context.span_id().to_bytes(), &mut traceparent);
+        let is_sampled = span_context.is_sampled();
+        traceparent.push_str(if is_sampled { "-01" } else { "-00" });
         if let Ok(mut value) = HeaderValue::try_from(traceparent) {
             // Each request has its own: HTTP/2's compression table is for what comes again.
             value.set_sensitive(true);
