@@ -4,20 +4,23 @@ use crate::scan;
 
 /// Appends a JSON string.
 pub fn push_text(line: &mut String, text: &str) {
-    if stands_for_itself(text) {
-        line.push('"');
-        line.push_str(text);
-        line.push('"');
-    } else {
+    if !push_plain(line, text) {
         line.push_str(&serde_json::Value::from(text).to_string());
     }
 }
 
-/// Whether it is printable ASCII of which nothing has to be escaped, as nearly every text.
-fn stands_for_itself(text: &str) -> bool {
-    scan::all(text.as_bytes(), |byte| {
+/// The same, if it is printable ASCII of which nothing has to be escaped, as nearly every
+/// text is. Says whether.
+pub fn push_plain(line: &mut String, text: &str) -> bool {
+    let is_plain = scan::all(text.as_bytes(), |byte| {
         matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
-    })
+    });
+    if is_plain {
+        line.push('"');
+        line.push_str(text);
+        line.push('"');
+    }
+    is_plain
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The other end of a connection: its address and its certificate.
+//! The other end of a connection: its address, its certificate, and what its tokens say.
 
 mod certificate;
 
@@ -16,7 +16,7 @@ pub struct Peer {
     /// What it has shown in the TLS handshake, which has verified it. None without TLS,
     /// and where the peer has shown none.
     pub certificate: Option<ClientCertificate>,
-    /// What the token of the connection's last call said.
+    /// What the last of its tokens said that was read.
     pub last_claims: LastClaims,
     /// The address as text, made once for a connection.
     text: String,

@@ -1,8 +1,8 @@
 //! The members of a JSON object, as they are written.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::fmt::Write as _;
 
-use crate::{json, scan};
+use crate::json;
 
 /// Members of one object, in their order.
 #[derive(Debug)]
@@ -74,6 +74,9 @@ impl Members {
 
     /// All of `others`.
     pub(super) fn extend(&mut self, others: &Self) {
+        if others.0.is_empty() {
+            return;
+        }
         self.separate();
         self.0.push_str(&others.0);
     }
@@ -98,17 +101,15 @@ impl Members {
     }
 
     fn value(&mut self, text: &str, max: usize) {
-        json::push_text(&mut self.0, &clean(text, max));
+        if text.len() > max || !json::push_plain(&mut self.0, text) {
+            json::push_text(&mut self.0, &clean(text, max));
+        }
     }
 }
 
 /// At most so many characters, none of which steers a terminal or splits a line. JSON
 /// itself would let DEL and the C1 controls through.
-fn clean(text: &str, max: usize) -> Cow<'_, str> {
-    let is_usual = scan::all(text.as_bytes(), |byte| matches!(byte, b' '..=b'~'));
-    if text.len() <= max && is_usual {
-        return Cow::Borrowed(text);
-    }
+fn clean(text: &str, max: usize) -> String {
     let character = |c: char| {
         if c.is_control() {
             char::REPLACEMENT_CHARACTER
@@ -137,7 +138,9 @@ mod tests {
         });
         assert_eq!(common.len(), r#""id":"7","caller":{"peer":"p"}"#.len());
         let mut line = Members::of_line(0);
+        line.extend(&Members::loose(0));
         line.extend(&common);
+        line.extend(&Members::loose(0));
         line.object("nothing", |_| {});
         line.number("attempts", 2);
         line.texts("names", &["a".to_owned(), "b".to_owned()], 9);

@@ -136,18 +136,29 @@ impl Subject {
 // === impl Caller ===
 
 impl Caller {
+    /// The same members as when it is read again.
     fn write(&self, members: &mut Members) {
-        members.text("peer", &self.peer, MAX_TEXT);
-        let names = &self.names[..self.names.len().min(MAX_NAMES)];
-        members.texts("names", names, MAX_NAME);
-        members.optional("allowedBy", self.allowed_by.as_deref(), MAX_NAME);
-        if self.claims.is_empty() {
+        let Self {
+            peer,
+            names,
+            allowed_by,
+            claims,
+        } = self;
+        members.text("peer", peer, MAX_TEXT);
+        members.texts("names", &names[..names.len().min(MAX_NAMES)], MAX_NAME);
+        members.optional("allowedBy", allowed_by.as_deref(), MAX_NAME);
+        if claims.is_empty() {
             return;
         }
+        let Claims {
+            app,
+            tenant,
+            object,
+        } = claims;
         members.object("unverified", |members| {
-            members.optional("app", self.claims.app.as_deref(), MAX_TEXT);
-            members.optional("tenant", self.claims.tenant.as_deref(), MAX_TEXT);
-            members.optional("object", self.claims.object.as_deref(), MAX_TEXT);
+            members.optional("app", app.as_deref(), MAX_TEXT);
+            members.optional("tenant", tenant.as_deref(), MAX_TEXT);
+            members.optional("object", object.as_deref(), MAX_TEXT);
         });
     }
 }
@@ -217,7 +228,11 @@ mod tests {
         record["caller"]["allowedBy"] = json!("dns:*.example.com");
         record["caller"]["unverified"] = json!({"app": "app"});
         record["traceId"] = json!("4bf92f3577b34da6a3ce929d0e0e4736");
-        assert_eq!(read(&line(&known, now)), record);
+        let line = line(&known, now);
+        assert_eq!(read(&line), record);
+        // People read it, too: the members keep their order.
+        let want = r#"{"time":"1970-01-01T00:00:01.000001Z","event":"intent","id":"00000000-0000-0000-0000-000000000000","taskId":"213213","clientRequestId":"a2f0b4a6-7d3c-4c5e-9a52-0f6f2f6d9d11","traceId":"4bf92f3577b34da6a3ce929d0e0e4736","caller":{"peer":"10.0.0.1:4711","names":["dns:soc.example.com"],"allowedBy":"dns:*.example.com","unverified":{"app":"app"}}}"#;
+        assert_eq!(str::from_utf8(&line).unwrap(), format!("{want}\n"));
     }
 
     #[test]

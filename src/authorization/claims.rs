@@ -223,7 +223,18 @@ mod tests {
             last.of(&Authorization::bearer(token, TokenOwner::Caller).unwrap())
         };
         let app = |app| Some(claims(Some(app), None, None));
-        for name in ["one", "one", "two", "one"] {
+        // A sign that what is there is taken.
+        let known = |name: &str, sign| {
+            Some(Arc::new(Known {
+                payload: payload(token(&json!({"appid": name})).as_bytes())
+                    .unwrap()
+                    .into(),
+                claims: claims(Some(sign), None, None),
+            }))
+        };
+        last.0.store(known("one", "sign"));
+        assert_eq!(of(&last, &token(&json!({"appid": "one"}))), app("sign"));
+        for name in ["two", "two", "one", "two", "one"] {
             let token = token(&json!({"appid": name}));
             assert_eq!(of(&last, &token), app(name));
             assert_eq!(kept(&last), app(name));

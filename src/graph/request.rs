@@ -127,7 +127,11 @@ mod tests {
             ("//x", "%2F%2Fx"),
             ("../x", "..%2Fx"),
         ] {
-            for (root, version) in [("http://h/beta", "/beta"), ("http://h", "")] {
+            for (root, version) in [
+                ("http://h/beta", "/beta"),
+                ("http://h/beta/", "/beta"),
+                ("http://h", ""),
+            ] {
                 for action in ["", "/executeResponseAction"] {
                     let url = Tasks::of(&Url::parse(root).unwrap())
                         .url(&TaskId::parse(id.to_owned()).unwrap(), action)

@@ -183,7 +183,7 @@ impl Observation {
             tracing::$level!(
                 parent: self.span.span(),
                 code,
-                peer = self.peer.text(),
+                peer = %self.peer.text(),
                 caller = (!names.is_empty()).then(|| names.join(" ")),
                 outcome = failure.outcome().as_str(),
                 reason = status::reason(failure),

@@ -89,7 +89,7 @@ fn what_is_no_record_is_counted() {
     let whole = text(subject(id, "1").intent_line(now));
     let outcome = subject(Uuid::max(), "2").outcome_line(now, &started(), Duration::ZERO);
     let outcome = text(outcome);
-    let endless = format!("{}\n", "x".repeat(100_000));
+    let endless = format!("{}\n", "x".repeat(2_000_000));
     let log = [
         &whole,
         "\n",
@@ -105,6 +105,40 @@ fn what_is_no_record_is_counted() {
     assert_eq!((found.unreadable, found.unmatched), (3, 1));
     assert_eq!(found.calls.len(), 1);
     assert_eq!(found.calls[0].task_id, "1");
+}
+
+#[test]
+fn the_longest_line_is_read_again_with_as_much_as_is_kept() {
+    let evil = "\u{1f511}".repeat(5_000);
+    let intent = Intent {
+        task_id: evil.clone(),
+        client_request_id: evil.clone(),
+        caller: Caller {
+            peer: evil.clone(),
+            names: vec![evil.clone(); 50],
+            allowed_by: Some(evil.clone()),
+            claims: Claims {
+                app: Some(evil.clone()),
+                tenant: Some(evil.clone()),
+                object: Some(evil.clone()),
+            },
+        },
+        trace_id: Some(evil),
+    };
+    let line = Subject::new(Uuid::max(), &intent).intent_line(SystemTime::UNIX_EPOCH);
+    assert!(line.len() > 32 * 2048 * 4, "{}", line.len());
+    let mut reader = Reader::new(false);
+    reader.read(&line[..]).unwrap();
+    let found = reader.finish();
+    assert_eq!((found.calls.len(), found.unreadable), (1, 0));
+    let caller = &found.calls[0].caller;
+    let characters = |text: &str| text.chars().count();
+    assert_eq!(
+        (caller.names.len(), characters(&caller.names[31])),
+        (32, 2048)
+    );
+    assert_eq!(caller.allowed_by.as_deref().map(characters), Some(2048));
+    assert_eq!(caller.claims.object.as_deref().map(characters), Some(128));
 }
 
 #[test]
