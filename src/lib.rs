@@ -28,7 +28,7 @@
 //! Whom a connection belongs to is a [`peer`]. Certificates and keys come from files
 //! ([`tls`]), which are read again when they change ([`reload`]). Tokens and an issuer's
 //! signing keys are [`renewable`], and come by [`outbound`] requests. [`scan`] looks through
-//! text fast, and [`json`] writes it.
+//! text fast, [`json`] writes it, and a [`bell`] gathers what is to be done at once.
 //!
 //! Around it: [`config`] is validated before a port is opened, [`app`] builds
 //! everything, [`cli`] has the commands, [`telemetry`] the names, spans, metrics and
@@ -41,6 +41,7 @@
 pub mod app;
 pub mod audit;
 pub mod authorization;
+pub mod bell;
 pub mod call;
 pub mod caller;
 pub mod callers;

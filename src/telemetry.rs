@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `names` | every attribute and metric name |
 //! | `settings` | the `OTEL_*` variables |
-//! | `log_options`, `logs`, `log_line` | log lines on stderr, and which spans exist |
+//! | `log_options`, `logs`, `log_line`, `log_writer` | log lines on stderr, and which spans exist |
 //! | `metrics`, `instruments`, `bound`, `labels` | what is measured, and what tells their values apart |
 //! | `active_span` | a span as both libraries know it |
 //! | `propagation`, `b3` | trace context in and out |
@@ -23,6 +23,7 @@ mod instruments;
 pub mod labels;
 mod log_line;
 pub mod log_options;
+mod log_writer;
 mod logs;
 pub mod metrics;
 pub mod names;
@@ -31,6 +32,7 @@ pub mod settings;
 #[cfg(test)]
 mod wire_tests;
 
+use std::io::{Stderr, stderr};
 use std::time::Duration;
 
 use opentelemetry::trace::Tracer;
@@ -52,6 +54,7 @@ pub use self::propagation::Propagator;
 pub use self::settings::{Exporter, Protocol, Settings};
 
 use self::export::Pipeline;
+use self::log_writer::{Lines, LogWriter};
 use self::logs::LogLayer;
 
 /// The telemetry of the process. It exports until [`shutdown`](Self::shutdown).
@@ -61,6 +64,8 @@ pub struct Telemetry {
     metrics: Metrics,
     propagator: Propagator,
     warnings: Vec<String>,
+    /// Log lines that are not written yet.
+    lines: Option<Lines<Stderr>>,
 }
 
 impl Telemetry {
@@ -69,11 +74,13 @@ impl Telemetry {
     /// Nothing here refuses to start: see [`warnings`](Self::warnings).
     pub fn init(settings: Settings, logs: LogOptions) -> Self {
         // The SDK and the exporter complain about variables while they are built.
-        let early = Dispatch::new(subscriber(NoopTracer::new(), logs.clone(), std::io::stderr));
+        let early = Dispatch::new(subscriber(NoopTracer::new(), logs.clone(), stderr));
         let mut telemetry = tracing::dispatcher::with_default(&early, || Self::new(settings));
         drop(early);
         telemetry.warnings.extend_from_slice(logs.warnings());
-        let dispatch = telemetry.dispatch(logs, std::io::stderr);
+        let writer = LogWriter::new(stderr());
+        telemetry.lines = Some(writer.lines());
+        let dispatch = telemetry.dispatch(logs, writer);
         if tracing::dispatcher::set_global_default(dispatch).is_err() {
             let warning = "another subscriber is installed: no logs and no spans come from here";
             telemetry.warnings.push(warning.to_owned());
@@ -90,6 +97,7 @@ impl Telemetry {
             propagator: settings.propagator,
             pipeline,
             warnings,
+            lines: None,
         }
     }
 
@@ -120,10 +128,15 @@ impl Telemetry {
     }
 
     /// Sends what is queued and stops exporting, within `limit`; whether all of it was delivered.
+    /// Log lines of before are written, too.
     ///
     /// It blocks the calling thread for at most `limit`, whatever the collector does.
     pub fn shutdown(self, limit: Duration) -> bool {
-        self.pipeline.shutdown(limit)
+        let delivered = self.pipeline.shutdown(limit);
+        if let Some(lines) = self.lines {
+            lines.write();
+        }
+        delivered
     }
 }
 

@@ -1,0 +1,212 @@
+//! Where log lines go. Those that come together go out together: a system call for each
+//! would be the dearest part of a call that is refused.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Wake, Waker};
+
+use tracing::{Level, Metadata};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::bell::Bell;
+
+/// So many bytes wait at most.
+const MAX_WAITING: usize = 64 * 1024;
+
+/// Gathers lines until the tasks that are ready to run have run, and writes them at once.
+/// Errors and what comes outside of a runtime do not wait.
+#[derive(Debug)]
+pub(super) struct LogWriter<W: Write + Send + 'static> {
+    lines: Lines<W>,
+    bell: Bell,
+}
+
+/// The lines that wait. Clones are the same.
+#[derive(Debug)]
+pub(super) struct Lines<W>(Arc<Mutex<Waiting<W>>>);
+
+#[derive(Debug)]
+struct Waiting<W> {
+    bytes: Vec<u8>,
+    out: W,
+}
+
+/// One line's way to the others.
+#[derive(Debug)]
+pub(super) struct Line<'a, W: Write + Send + 'static> {
+    writer: &'a LogWriter<W>,
+    is_urgent: bool,
+}
+
+// === impl LogWriter ===
+
+impl<W: Write + Send + 'static> LogWriter<W> {
+    pub(super) fn new(out: W) -> Self {
+        let bytes = Vec::new();
+        let lines = Lines(Arc::new(Mutex::new(Waiting { bytes, out })));
+        let bell = Bell::new(Waker::from(Arc::new(lines.clone())));
+        Self { lines, bell }
+    }
+
+    /// What waits, to be written at the end of the process.
+    pub(super) fn lines(&self) -> Lines<W> {
+        self.lines.clone()
+    }
+}
+
+impl<'a, W: Write + Send + 'static> MakeWriter<'a> for LogWriter<W> {
+    type Writer = Line<'a, W>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Line {
+            writer: self,
+            is_urgent: false,
+        }
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Self::Writer {
+        Line {
+            writer: self,
+            is_urgent: *metadata.level() == Level::ERROR,
+        }
+    }
+}
+
+// === impl Line ===
+
+impl<W: Write + Send + 'static> Write for Line<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut waiting = self.writer.lines.lock();
+        waiting.bytes.extend_from_slice(bytes);
+        if self.is_urgent || waiting.bytes.len() >= MAX_WAITING {
+            waiting.write();
+        } else {
+            drop(waiting);
+            self.writer.bell.pull();
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.lines.write();
+        Ok(())
+    }
+}
+
+// === impl Lines ===
+
+impl<W: Write> Lines<W> {
+    /// Writes what waits.
+    pub(super) fn write(&self) {
+        self.lock().write();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting<W>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<W> Clone for Lines<W> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<W: Write + Send> Wake for Lines<W> {
+    fn wake(self: Arc<Self>) {
+        self.write();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.write();
+    }
+}
+
+// === impl Waiting ===
+
+impl<W: Write> Waiting<W> {
+    fn write(&mut self) {
+        // Lines that cannot be written have nowhere to be reported.
+        self.out.write_all(&self.bytes).ok();
+        self.bytes.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    /// What was written by each call.
+    #[derive(Debug, Clone, Default)]
+    struct Written(Arc<Mutex<Vec<String>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let text = String::from_utf8(bytes.to_vec()).unwrap();
+            self.0.lock().unwrap().push(text);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Written {
+        fn take(&self) -> Vec<String> {
+            std::mem::take(&mut self.0.lock().unwrap())
+        }
+    }
+
+    fn log(writer: &LogWriter<Written>, line: &str) {
+        writer.make_writer().write_all(line.as_bytes()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn lines_that_come_together_are_written_at_once() {
+        let written = Written::default();
+        let writer = LogWriter::new(written.clone());
+        for _ in 0..2 {
+            log(&writer, "a\n");
+            log(&writer, "b\n");
+            assert!(written.take().is_empty());
+            let mut all = Vec::new();
+            while all.is_empty() {
+                yield_now().await;
+                all = written.take();
+            }
+            assert_eq!(all, ["a\nb\n"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_urgent_or_too_much_or_the_last_does_not_wait() {
+        let written = Written::default();
+        let writer = LogWriter::new(written.clone());
+        log(&writer, "a\n");
+        let mut urgent = writer.make_writer();
+        urgent.is_urgent = true;
+        urgent.write_all(b"error\n").unwrap();
+        assert_eq!(written.take(), ["a\nerror\n"]);
+        let long = "x".repeat(MAX_WAITING);
+        log(&writer, &long);
+        assert_eq!(written.take(), [long]);
+        log(&writer, "b\n");
+        writer.lines().write();
+        assert_eq!(written.take(), ["b\n"]);
+        log(&writer, "last\n");
+        drop(writer);
+        assert_eq!(written.take(), ["last\n"]);
+    }
+
+    #[test]
+    fn outside_of_a_runtime_each_line_is_written_as_it_comes() {
+        let written = Written::default();
+        let writer = LogWriter::new(written.clone());
+        log(&writer, "a\n");
+        log(&writer, "b\n");
+        assert_eq!(written.take(), ["a\n", "b\n"]);
+    }
+}
