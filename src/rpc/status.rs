@@ -174,8 +174,11 @@ fn details(failure: &Failure, row: &Row, extent: Extent) -> ErrorDetails {
             )]);
         }
         Some(Extra::ResourceInfo) => {
-            // The name would be the caller's own id again; it knows it.
-            details.set_resource_info(RESOURCE_TYPE, "", "", failure.message.clone());
+            // The name would be the caller's own id again; it knows it. The status has the
+            // whole message; this is what Graph itself has said of the task.
+            let reply = failure.reply.as_deref();
+            let said = reply.and_then(|reply| reply.message.as_deref());
+            details.set_resource_info(RESOURCE_TYPE, "", "", said.unwrap_or_default());
         }
         Some(Extra::Help) => {
             details.set_help(vec![tonic_types::HelpLink::new(

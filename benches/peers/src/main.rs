@@ -240,8 +240,8 @@ impl MetricsService for Collector {
 /// understood.
 async fn refusal(answer: reqwest::Response) -> Status {
     const ID: &str = "43064123-b43a-4df8-a4d1-30660b99ac76";
-    const MESSAGE: &str =
-        "the action has been started before: Response action is already in progress.";
+    const SAID: &str = "Response action is already in progress.";
+    let message = format!("the action has been started before: {SAID}");
     if let Err(error) = answer.bytes().await {
         return Status::unknown(error.to_string());
     }
@@ -260,8 +260,8 @@ async fn refusal(answer: reqwest::Response) -> Status {
         HashMap::from(metadata),
     );
     details.set_request_info(ID, "");
-    details.set_resource_info("microsoft.graph.security.incidentTask", "", "", MESSAGE);
-    Status::with_error_details(Code::AlreadyExists, MESSAGE, details)
+    details.set_resource_info("microsoft.graph.security.incidentTask", "", "", SAID);
+    Status::with_error_details(Code::AlreadyExists, message, details)
 }
 
 #[tonic::async_trait]
