@@ -210,9 +210,10 @@ def compare(running, folder, arguments):
     cold = comparison.cold_start(running, folder)
     print(f"Ratios gateway / Envoy: the median of {arguments.rounds} rounds, and where the middle half lies.\n")
     print(*table(comparison), sep="\n")
-    print("\n| floor | us per call |\n|---|---|")
+    print("\n| floor | CPU / Envoy's, untraced | us per call |\n|---|---|---|")
     for name in (ECHO, BARE, BARE_REFUSALS):
-        print(f"| {name} | {statistics.median(comparison.figures((name,), 'cpu')):.0f} |")
+        ratio = comparison.ratio("cpu", (name,), ("HTTP/2", UNTRACED, ENVOY))
+        print(f"| {name} | {ratio} | {statistics.median(comparison.figures((name,), 'cpu')):.0f} |")
     for key, spans in comparison.spans.items():
         print(f"spans a call, {', '.join(map(str, [key[0], key[2]]))}: {statistics.median(spans):.2f}")
     rate, latencies = half

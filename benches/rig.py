@@ -31,7 +31,7 @@ REFUSAL = (
 UPSTREAMS = ["HTTP/2", "HTTP/1.1", "TLS"]
 # So many spans are exported at once by both, and so many of the gateway's wait at most: with one core for all its threads
 # the exporter has to wait for its turn, and no span is to be lost.
-BATCH, QUEUE = 1024, 4096
+BATCH, QUEUE = 768, 2048
 # So long a span waits for others at most, in both, so that those of one measurement are sent before the next.
 FLUSH_MS = 250
 
