@@ -115,11 +115,7 @@ impl Contract {
             self.request_id.clone(),
         ];
         texts.extend(self.metadata.values().cloned());
-        if let Some(info) = details.resource_info() {
-            // Graph's own words, which the message has, too.
-            assert!(status.message().ends_with(&info.description), "{info:?}");
-            texts.push(info.description.clone());
-        }
+        texts.extend(details.resource_info().map(|info| info.description.clone()));
         let fields = details.bad_request().map(|bad| bad.field_violations.iter());
         texts.extend(fields.into_iter().flatten().flat_map(|violation| {
             assert!(!violation.field.is_empty() && !violation.description.is_empty());
