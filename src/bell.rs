@@ -107,8 +107,9 @@ mod tests {
         let bell = Bell::new(Waker::from(Arc::clone(&counter)));
         bell.pull();
         assert_eq!(counter.count(), 1);
-        let runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = { runtime }.build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         {
             let _inside = runtime.enter();
             bell.pull();

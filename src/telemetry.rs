@@ -33,6 +33,7 @@ pub mod settings;
 mod wire_tests;
 
 use std::io::{Stderr, stderr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::trace::Tracer;
@@ -65,7 +66,7 @@ pub struct Telemetry {
     propagator: Propagator,
     warnings: Vec<String>,
     /// Log lines that are not written yet.
-    lines: Option<Lines<Stderr>>,
+    lines: Option<Arc<Lines<Stderr>>>,
 }
 
 impl Telemetry {

@@ -179,7 +179,7 @@ impl Event {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
+    use super::{super::tests::intent_of, *};
 
     fn intent() -> Intent {
         Intent {
@@ -265,21 +265,8 @@ mod tests {
     #[test]
     fn what_a_peer_chooses_is_capped_and_cannot_forge_a_line() {
         let evil = "\"}\n{\"event\":\"outcome\"\u{7f}\u{85}\u{1b}[2J".repeat(99);
-        let intent = Intent {
-            task_id: evil.clone(),
-            client_request_id: evil.clone(),
-            caller: Caller {
-                peer: evil.clone(),
-                names: Vec::new(),
-                allowed_by: None,
-                claims: Claims {
-                    app: Some(evil.clone()),
-                    tenant: Some(evil.clone()),
-                    object: Some("ü".repeat(200)),
-                },
-            },
-            trace_id: Some(evil),
-        };
+        let mut intent = intent_of(&evil);
+        intent.caller.claims.object = Some("ü".repeat(200));
         let record = read(&line(&intent, SystemTime::UNIX_EPOCH));
         let length = |value: &Value| value.as_str().unwrap().chars().count();
         assert_eq!(length(&record["taskId"]), 256);

@@ -30,6 +30,26 @@ fn intent(task: &str) -> Intent {
     }
 }
 
+/// One in which every text is this one, and with more names than are kept.
+pub(super) fn intent_of(text: &str) -> Intent {
+    let text = || text.to_owned();
+    Intent {
+        task_id: text(),
+        client_request_id: text(),
+        caller: Caller {
+            peer: text(),
+            names: vec![text(); 50],
+            allowed_by: Some(text()),
+            claims: Claims {
+                app: Some(text()),
+                tenant: Some(text()),
+                object: Some(text()),
+            },
+        },
+        trace_id: Some(text()),
+    }
+}
+
 fn started() -> Outcome {
     Outcome {
         outcome: crate::telemetry::Outcome::Started,

@@ -17,13 +17,13 @@ const MAX_WAITING: usize = 64 * 1024;
 /// Errors and what comes outside of a runtime do not wait.
 #[derive(Debug)]
 pub(super) struct LogWriter<W: Write + Send + 'static> {
-    lines: Lines<W>,
+    lines: Arc<Lines<W>>,
     bell: Bell,
 }
 
-/// The lines that wait. Clones are the same.
+/// The lines that wait.
 #[derive(Debug)]
-pub(super) struct Lines<W>(Arc<Mutex<Waiting<W>>>);
+pub(super) struct Lines<W>(Mutex<Waiting<W>>);
 
 #[derive(Debug)]
 struct Waiting<W> {
@@ -43,14 +43,14 @@ pub(super) struct Line<'a, W: Write + Send + 'static> {
 impl<W: Write + Send + 'static> LogWriter<W> {
     pub(super) fn new(out: W) -> Self {
         let bytes = Vec::new();
-        let lines = Lines(Arc::new(Mutex::new(Waiting { bytes, out })));
-        let bell = Bell::new(Waker::from(Arc::new(lines.clone())));
+        let lines = Arc::new(Lines(Mutex::new(Waiting { bytes, out })));
+        let bell = Bell::new(Waker::from(Arc::clone(&lines)));
         Self { lines, bell }
     }
 
     /// What waits, to be written at the end of the process.
-    pub(super) fn lines(&self) -> Lines<W> {
-        self.lines.clone()
+    pub(super) fn lines(&self) -> Arc<Lines<W>> {
+        Arc::clone(&self.lines)
     }
 }
 
@@ -106,18 +106,8 @@ impl<W: Write> Lines<W> {
     }
 }
 
-impl<W> Clone for Lines<W> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
 impl<W: Write + Send> Wake for Lines<W> {
     fn wake(self: Arc<Self>) {
-        self.write();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
         self.write();
     }
 }

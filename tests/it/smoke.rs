@@ -14,6 +14,13 @@ async fn an_action_is_started_once() {
     assert_eq!(again.code, Code::AlreadyExists);
     assert_eq!(again.reason, "ACTION_ALREADY_IN_PROGRESS");
     assert_eq!(again.outcome, "ALREADY_STARTED");
+    let task = again.details.resource_info().unwrap();
+    assert_eq!(task.description, "Response action is already in progress.");
+    assert!(
+        again.message.ends_with(&task.description),
+        "{}",
+        again.message
+    );
     assert_eq!(gateway.sandbox.posts("213213"), 2);
     assert_eq!(gateway.sandbox.commits("213213"), 1);
     gateway.stop().await;

@@ -109,22 +109,7 @@ fn what_is_no_record_is_counted() {
 
 #[test]
 fn the_longest_line_is_read_again_with_as_much_as_is_kept() {
-    let evil = "\u{1f511}".repeat(5_000);
-    let intent = Intent {
-        task_id: evil.clone(),
-        client_request_id: evil.clone(),
-        caller: Caller {
-            peer: evil.clone(),
-            names: vec![evil.clone(); 50],
-            allowed_by: Some(evil.clone()),
-            claims: Claims {
-                app: Some(evil.clone()),
-                tenant: Some(evil.clone()),
-                object: Some(evil.clone()),
-            },
-        },
-        trace_id: Some(evil),
-    };
+    let intent = intent_of(&"\u{1f511}".repeat(5_000));
     let line = Subject::new(Uuid::max(), &intent).intent_line(SystemTime::UNIX_EPOCH);
     assert!(line.len() > 32 * 2048 * 4, "{}", line.len());
     let mut reader = Reader::new(false);
