@@ -33,25 +33,29 @@ impl Bell {
         }))
     }
 
-    /// Rings once the tasks that are ready to run have run; outside of a runtime at once.
+    /// Rings once the tasks that this worker has ready have run; outside of a runtime at
+    /// once.
     pub fn pull(&self) {
+        let Ok(runtime) = Handle::try_current() else {
+            self.0.woken.wake_by_ref();
+            return;
+        };
         if self.0.is_pulled.swap(true, Ordering::AcqRel) {
             return;
         }
         // A task that a runtime drops rings, too.
         let ringing = Self(Arc::clone(&self.0));
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move {
-                yield_now().await;
-                drop(ringing);
-            });
-        }
+        runtime.spawn(async move {
+            yield_now().await;
+            drop(ringing);
+        });
     }
 }
 
 impl Drop for Bell {
     fn drop(&mut self) {
-        // From here on who pulls is heard again; those before are woken for now.
+        // In this order: whoever pulls before this wakes with it, and who comes later rings
+        // again.
         self.0.is_pulled.swap(false, Ordering::AcqRel);
         self.0.woken.wake_by_ref();
     }
@@ -115,7 +119,9 @@ mod tests {
             bell.pull();
         }
         assert_eq!(counter.count(), 1, "the runtime has not run");
+        bell.pull();
+        assert_eq!(counter.count(), 2, "who is outside does not wait for it");
         drop(runtime);
-        assert_eq!(counter.count(), 2);
+        assert_eq!(counter.count(), 3);
     }
 }

@@ -28,7 +28,8 @@
 //! Whom a connection belongs to is a [`peer`]. Certificates and keys come from files
 //! ([`tls`]), which are read again when they change ([`reload`]). Tokens and an issuer's
 //! signing keys are [`renewable`], and come by [`outbound`] requests. [`scan`] looks through
-//! text fast, [`json`] writes it, and a [`bell`] gathers what is to be done at once.
+//! text fast, [`json`] writes it, [`pipe`] keeps lines whole, and a [`bell`] gathers what is
+//! to be done at once.
 //!
 //! Around it: [`config`] is validated before a port is opened, [`app`] builds
 //! everything, [`cli`] has the commands, [`telemetry`] the names, spans, metrics and
@@ -57,6 +58,7 @@ pub mod json;
 pub mod listen_address;
 pub mod outbound;
 pub mod peer;
+pub mod pipe;
 pub mod reload;
 pub mod renewable;
 pub mod retry;

@@ -131,7 +131,8 @@ impl Telemetry {
     /// Sends what is queued and stops exporting, within `limit`; whether all of it was delivered.
     /// Log lines of before are written, too.
     ///
-    /// It blocks the calling thread for at most `limit`, whatever the collector does.
+    /// It blocks the calling thread for at most `limit`, whatever the collector does, and
+    /// until a stderr that blocks has taken the lines.
     pub fn shutdown(self, limit: Duration) -> bool {
         let delivered = self.pipeline.shutdown(limit);
         if let Some(lines) = self.lines {

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use crate::pipe::undivided;
+
 /// How often a pipe that does not block, and is full, is tried again. Whoever shares
 /// standard output with this process may have made it so.
 const FULL_PIPE: Duration = Duration::from_millis(1);
@@ -65,7 +67,12 @@ impl Sink for Stream {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
+        let portion = if self.is_regular {
+            bytes
+        } else {
+            undivided(bytes)
+        };
+        let written = self.file.write(portion)?;
         if let Some(last) = bytes[..written].last() {
             self.mid_line = *last != b'\n';
         }

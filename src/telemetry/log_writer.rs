@@ -8,9 +8,10 @@ use std::task::{Wake, Waker};
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::bell::Bell;
+use crate::{bell::Bell, pipe::undivided};
 
-/// So many bytes wait at most.
+/// So many bytes wait to be written together. As long as a pipe takes nothing, so many wait
+/// for it, and further lines are lost.
 const MAX_WAITING: usize = 64 * 1024;
 
 /// Gathers lines until the tasks that are ready to run have run, and writes them at once.
@@ -77,6 +78,12 @@ impl<'a, W: Write + Send + 'static> MakeWriter<'a> for LogWriter<W> {
 impl<W: Write + Send + 'static> Write for Line<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut waiting = self.writer.lines.lock();
+        if waiting.bytes.len() >= MAX_WAITING {
+            waiting.write();
+            if waiting.bytes.len() >= MAX_WAITING {
+                return Ok(bytes.len());
+            }
+        }
         waiting.bytes.extend_from_slice(bytes);
         if self.is_urgent || waiting.bytes.len() >= MAX_WAITING {
             waiting.write();
@@ -115,10 +122,21 @@ impl<W: Write + Send> Wake for Lines<W> {
 // === impl Waiting ===
 
 impl<W: Write> Waiting<W> {
+    /// Writes what it can, in whole lines: others may write to the same pipe, the audit log
+    /// among them. What a pipe that does not block, and is full, does not take waits for
+    /// the next time; whoever shares stderr with this process may have made it so.
     fn write(&mut self) {
-        // Lines that cannot be written have nowhere to be reported.
-        self.out.write_all(&self.bytes).ok();
-        self.bytes.clear();
+        let mut written = 0;
+        while written < self.bytes.len() {
+            match self.out.write(undivided(&self.bytes[written..])) {
+                Ok(bytes @ 1..) => written += bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // Lines that cannot be written have nowhere to be reported.
+                Ok(0) | Err(_) => written = self.bytes.len(),
+            }
+        }
+        self.bytes.drain(..written);
     }
 }
 
@@ -172,23 +190,83 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_urgent_or_too_much_or_the_last_does_not_wait() {
+    async fn what_is_too_much_or_the_last_does_not_wait() {
         let written = Written::default();
         let writer = LogWriter::new(written.clone());
         log(&writer, "a\n");
-        let mut urgent = writer.make_writer();
-        urgent.is_urgent = true;
-        urgent.write_all(b"error\n").unwrap();
-        assert_eq!(written.take(), ["a\nerror\n"]);
         let long = "x".repeat(MAX_WAITING);
         log(&writer, &long);
-        assert_eq!(written.take(), [long]);
+        assert_eq!(written.take(), ["a\n", &long]);
         log(&writer, "b\n");
         writer.lines().write();
         assert_eq!(written.take(), ["b\n"]);
         log(&writer, "last\n");
         drop(writer);
         assert_eq!(written.take(), ["last\n"]);
+    }
+
+    #[tokio::test]
+    async fn an_error_is_urgent() {
+        let written = Written::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(LogWriter::new(written.clone()))
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!("first");
+            assert!(written.take().is_empty());
+            tracing::error!("second");
+        });
+        let all = written.take();
+        assert_eq!(all.len(), 1, "{all:?}");
+        assert_eq!(all[0].lines().count(), 2, "{all:?}");
+    }
+
+    /// A pipe that does not block, and how much of it is free.
+    #[derive(Debug, Clone, Default)]
+    struct Pipe(Arc<Mutex<(usize, Vec<u8>)>>);
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let (free, taken) = &mut *self.0.lock().unwrap();
+            if *free == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let bytes = &bytes[..bytes.len().min(*free)];
+            *free -= bytes.len();
+            taken.extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Pipe {
+        fn free(&self, bytes: usize) {
+            self.0.lock().unwrap().0 = bytes;
+        }
+
+        fn taken(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().1.clone()).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_full_pipe_gets_the_rest_later_and_loses_only_whole_lines() {
+        let pipe = Pipe::default();
+        let writer = LogWriter::new(pipe.clone());
+        let log = |line: &str| writer.make_writer().write_all(line.as_bytes()).unwrap();
+        pipe.free(3);
+        log("first\n");
+        log("second\n");
+        assert_eq!(pipe.taken(), "fir");
+        let third = format!("{}\n", "x".repeat(MAX_WAITING));
+        log(&third);
+        log("lost\n");
+        pipe.free(usize::MAX);
+        log("last\n");
+        assert_eq!(pipe.taken(), format!("first\nsecond\n{third}last\n"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::support::source::{Source, crate_sources, read, rust_files};
 
 /// Which module may use which others; only the order of the rows is free.
-const MAY_USE: [(&str, &[&str]); 32] = [
+const MAY_USE: [(&str, &[&str]); 33] = [
     ("main", &["cli"]),
     ("lib", &[]),
     (
@@ -142,10 +142,20 @@ const MAY_USE: [(&str, &[&str]); 32] = [
     ),
     ("tls", &["peer", "reload"]),
     ("reload", &["telemetry"]),
-    ("audit", &["authorization", "bell", "json", "telemetry"]),
+    (
+        "audit",
+        &[
+            "authorization",
+            "bell",
+            "caller",
+            "json",
+            "pipe",
+            "telemetry",
+        ],
+    ),
     ("retry", &["failure"]),
     ("throttle", &["authorization", "telemetry"]),
-    ("telemetry", &["bell", "failure", "json"]),
+    ("telemetry", &["bell", "failure", "json", "pipe"]),
     ("renewable", &["failure", "telemetry"]),
     ("config", &["caller", "listen_address", "secret"]),
     ("listen_address", &[]),
@@ -153,6 +163,7 @@ const MAY_USE: [(&str, &[&str]); 32] = [
     ("cause", &[]),
     ("caller", &[]),
     ("bell", &[]),
+    ("pipe", &[]),
     ("json", &["scan"]),
     ("scan", &[]),
     ("secret", &[]),
