@@ -9,6 +9,12 @@ use uuid::Uuid;
 
 pub use pattern::Pattern;
 
+/// The most names of one certificate that count.
+pub const MAX_CERTIFICATE_NAMES: usize = 32;
+/// The most [identities](Caller::identities): those of the connection's certificate, of one
+/// that a sidecar forwards, and a token's application and subject.
+pub const MAX_IDENTITIES: usize = 2 * MAX_CERTIFICATE_NAMES + 2;
+
 /// One name that a caller has proven to have.
 ///
 /// Displayed as policies and the audit log write it, for example `dns:soc.example.com`.

@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::record::{Caller, Event};
 
 /// The longest line that is taken for a record, in bytes. The longest that is written has
-/// little more than half of it, for 32 names of 2048 characters, four bytes each.
-const MAX_LINE: u64 = 512 * 1024;
+/// little more than half of it, for 66 names of 2048 characters, four bytes each.
+const MAX_LINE: u64 = 1024 * 1024;
 
 /// Reads logs in the order in which they were written, and keeps what is open.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::members::Members;
-use crate::{authorization::Claims, telemetry};
+use crate::{authorization::Claims, caller::MAX_IDENTITIES, telemetry};
 
 /// The most characters of a task's id; the gateway takes no longer one.
 const MAX_TASK_ID: usize = 256;
@@ -14,8 +14,6 @@ const MAX_TASK_ID: usize = 256;
 const MAX_TEXT: usize = 128;
 /// A proven name is cut at so many characters; a SPIFFE ID has 2048 bytes at most.
 const MAX_NAME: usize = 2048;
-/// A certificate can have many names.
-const MAX_NAMES: usize = 32;
 
 /// What is known of a call before its POST leaves.
 #[derive(Debug, Clone)]
@@ -145,7 +143,7 @@ impl Caller {
             claims,
         } = self;
         members.text("peer", peer, MAX_TEXT);
-        members.texts("names", &names[..names.len().min(MAX_NAMES)], MAX_NAME);
+        members.texts("names", &names[..names.len().min(MAX_IDENTITIES)], MAX_NAME);
         members.optional("allowedBy", allowed_by.as_deref(), MAX_NAME);
         if claims.is_empty() {
             return;

@@ -38,7 +38,7 @@ pub(super) fn intent_of(text: &str) -> Intent {
         client_request_id: text(),
         caller: Caller {
             peer: text(),
-            names: vec![text(); 50],
+            names: vec![text(); 99],
             allowed_by: Some(text()),
             claims: Claims {
                 app: Some(text()),

@@ -3,10 +3,11 @@
 use std::time::SystemTime;
 
 use super::{Wrong, written};
-use crate::{caller::Name, peer::ClientCertificate};
+use crate::{
+    caller::{MAX_CERTIFICATE_NAMES, Name},
+    peer::ClientCertificate,
+};
 
-/// The most names of one certificate that count; further ones are dropped.
-const MAX_NAMES: usize = 32;
 /// SPIFFE-ID specification, section 2.3: the longest SPIFFE ID, in bytes.
 const MAX_SPIFFE_BYTES: usize = 2048;
 /// SPIFFE-ID specification, section 2.1: the longest trust domain, in bytes.
@@ -31,13 +32,16 @@ pub(super) fn prove(certificate: &ClientCertificate, now: SystemTime) -> Result<
     Ok(names(uris, dns))
 }
 
-/// The SPIFFE IDs and the DNS names among these. Whatever is none is dropped.
+/// The SPIFFE IDs and the DNS names among these. Whatever is none is dropped, and what is
+/// more than counts.
 pub(super) fn names<'a>(
     uris: impl Iterator<Item = &'a str>,
     dns: impl Iterator<Item = &'a str>,
 ) -> Vec<Name> {
     let uris = uris.filter_map(spiffe);
-    uris.chain(dns.filter_map(host)).take(MAX_NAMES).collect()
+    uris.chain(dns.filter_map(host))
+        .take(MAX_CERTIFICATE_NAMES)
+        .collect()
 }
 
 /// A SPIFFE ID as its specification (section 2) allows it.
@@ -141,7 +145,7 @@ mod tests {
             not_after,
         };
         let names = prove(&certificate, not_after).unwrap();
-        assert_eq!(names.len(), MAX_NAMES);
+        assert_eq!(names.len(), MAX_CERTIFICATE_NAMES);
         assert_eq!(names[0], Name::Spiffe("spiffe://c/x".to_owned()));
         assert_eq!(names[1], Name::Dns("h0.example".to_owned()));
         let wrong = prove(&certificate, not_after + Duration::from_secs(1)).unwrap_err();

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::{super::record::Subject, *};
+use crate::caller::MAX_IDENTITIES;
 
 fn subject(id: Uuid, task: &str) -> Subject {
     Subject::new(id, &intent(task))
@@ -111,17 +112,15 @@ fn what_is_no_record_is_counted() {
 fn the_longest_line_is_read_again_with_as_much_as_is_kept() {
     let intent = intent_of(&"\u{1f511}".repeat(5_000));
     let line = Subject::new(Uuid::max(), &intent).intent_line(SystemTime::UNIX_EPOCH);
-    assert!(line.len() > 32 * 2048 * 4, "{}", line.len());
+    assert!(line.len() > MAX_IDENTITIES * 2048 * 4, "{}", line.len());
     let mut reader = Reader::new(false);
     reader.read(&line[..]).unwrap();
     let found = reader.finish();
     assert_eq!((found.calls.len(), found.unreadable), (1, 0));
     let caller = &found.calls[0].caller;
     let characters = |text: &str| text.chars().count();
-    assert_eq!(
-        (caller.names.len(), characters(&caller.names[31])),
-        (32, 2048)
-    );
+    assert_eq!(caller.names.len(), MAX_IDENTITIES);
+    assert_eq!(characters(&caller.names[MAX_IDENTITIES - 1]), 2048);
     assert_eq!(caller.allowed_by.as_deref().map(characters), Some(2048));
     assert_eq!(caller.claims.object.as_deref().map(characters), Some(128));
 }

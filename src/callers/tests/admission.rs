@@ -1,6 +1,7 @@
 use http::HeaderValue;
 
 use super::*;
+use crate::caller::MAX_IDENTITIES;
 
 const XFCC: &str = "x-forwarded-client-cert";
 
@@ -109,6 +110,34 @@ async fn names_of_every_way_add_up() {
     let rpc = Rpc::ExecuteResponseAction;
     let caller = admitted(&callers, presented, rpc, now()).await.unwrap();
     assert!(caller.token().unwrap().is_user());
+}
+
+#[tokio::test]
+async fn who_has_many_names_has_no_more_than_the_audit_log_keeps() {
+    let ec = Signer::p256();
+    let issuer = TestIssuer::new(&[ec.jwk("ec")]).await;
+    let callers = new(CallerOptions {
+        jwt: Some(options(&issuer)),
+        ..by_certificate()
+    });
+    let hosts = |of: &'static str| (0..40).map(move |n| format!("h{n}.{of}"));
+    let mut metadata = bearer(&ec.token("ec", &claims(&issuer)));
+    let forwarded: Vec<_> = hosts("side").map(|host| format!("DNS={host}")).collect();
+    metadata.insert(XFCC, element(&forwarded.join(";")));
+    let certificate = ClientCertificate {
+        dns: hosts("own").collect(),
+        ..certificate("spiffe://c/soc")
+    };
+    let presented = Presented {
+        metadata: &metadata,
+        certificate: Some(&certificate),
+        is_local: true,
+    };
+    let rpc = Rpc::ExecuteResponseAction;
+    let caller = admitted(&callers, presented, rpc, now()).await.unwrap();
+    let names: Vec<_> = caller.identities().map(ToString::to_string).collect();
+    assert_eq!(names.len(), MAX_IDENTITIES);
+    assert!(names.ends_with(&["app:app-1".to_owned(), "subject:object-1".to_owned()]));
 }
 
 #[tokio::test]
