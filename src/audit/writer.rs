@@ -221,7 +221,8 @@ impl Writer {
     /// The batch does not stand in the log, or not as it should.
     fn give_back(&mut self, parts: Vec<(usize, Part)>, broken: &Broken) {
         for (end, part) in parts {
-            let stands = end <= broken.standing;
+            // What lacks its newline alone gets it from the next batch.
+            let stands = end <= broken.standing + 1;
             match part {
                 Part::Intent(waiting) => self.refuse(*waiting, stands, &broken.error),
                 Part::Outcome(line) if stands => self.count(line.event, AuditResult::Written, 1),

@@ -165,7 +165,7 @@ async fn an_intent_that_cannot_be_taken_back_is_ended() {
     });
     record(&audit, "1").await.unwrap_err();
     // The outcome stands there too, and is not durable either.
-    medium.wait_until(|state| state.syncs == 2);
+    medium.wait_until(|state| state.syncs >= 2);
     medium.set(|state| state.sync_fails = false);
     assert!(audit.flush(PATIENCE).await);
     let expected = ["intent 1", "outcome 1 NOT_STARTED AUDIT_UNAVAILABLE"];
@@ -186,6 +186,34 @@ async fn a_line_that_stays_torn_is_followed_by_a_whole_one() {
     assert!(audit.flush(PATIENCE).await);
     // The first is ten bytes of an intent: no record, and nothing has to follow.
     assert_eq!(medium.summary(), ["-", "intent 2", "outcome 2 STARTED"]);
+}
+
+#[tokio::test]
+async fn a_line_that_lacks_its_newline_stands_as_soon_as_the_next_one_comes() {
+    let medium = Medium::default();
+    let audit = refusing(&medium);
+    // Every intent has this length.
+    let entry = record(&audit, "0").await.unwrap();
+    let intent = medium.len();
+    entry.outcome(&started());
+    assert!(audit.flush(PATIENCE).await);
+    medium.set(|state| {
+        state.cuts = false;
+        state.room = Some(intent - 1);
+    });
+    record(&audit, "1").await.unwrap_err();
+    medium.set(|state| state.room = None);
+    record(&audit, "2").await.unwrap().outcome(&started());
+    assert!(audit.flush(PATIENCE).await);
+    let mut summary = medium.summary().split_off(2);
+    summary.sort();
+    let expected = [
+        "intent 1",
+        "intent 2",
+        "outcome 1 NOT_STARTED AUDIT_UNAVAILABLE",
+        "outcome 2 STARTED",
+    ];
+    assert_eq!(summary, expected);
 }
 
 #[tokio::test]

@@ -74,6 +74,10 @@ impl Medium {
         self.0.state.lock().unwrap().syncs
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.state.lock().unwrap().log.len()
+    }
+
     /// The records in the log.
     pub(super) fn summary(&self) -> Vec<String> {
         let state = self.0.state.lock().unwrap();
