@@ -1,12 +1,28 @@
 //! JSON texts, for the lines that calls write: a log line of a failure, two of the audit log.
 
+use std::fmt::Write as _;
+
 use crate::scan;
 
-/// Appends a JSON string.
+/// Appends a JSON string that steers no terminal and splits no line, which JSON itself
+/// would let some characters do.
 pub fn push_text(line: &mut String, text: &str) {
-    if !push_plain(line, text) {
-        line.push_str(&serde_json::Value::from(text).to_string());
+    if push_plain(line, text) {
+        return;
     }
+    for c in serde_json::Value::from(text).to_string().chars() {
+        if is_harmless(c) {
+            line.push(c);
+        } else {
+            // All of them have four digits at most, and memory takes everything.
+            write!(line, "\\u{:04x}", u32::from(c)).ok();
+        }
+    }
+}
+
+/// No control character, separator of lines or paragraphs, or change of direction.
+fn is_harmless(c: char) -> bool {
+    !c.is_control() && !matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The same, if it is printable ASCII of which nothing has to be escaped, as nearly every
@@ -31,10 +47,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_comes_back(text in "[ -~]{0,40}|\\PC{0,40}|(?s:.{0,40})") {
+        fn a_text_comes_back(
+            text in "[ -~]{0,40}|\\PC{0,40}|(?s:.{0,40})|[\u{80}-\u{9f}\u{2020}-\u{2070}]{0,9}"
+        ) {
             let mut line = "[".to_owned();
             push_text(&mut line, &text);
             line.push(']');
+            prop_assert!(line.chars().all(is_harmless));
             let read: Vec<String> = serde_json::from_str(&line).unwrap();
             prop_assert_eq!(read, [text]);
         }
