@@ -174,11 +174,13 @@ fn details(failure: &Failure, row: &Row, extent: Extent) -> ErrorDetails {
             )]);
         }
         Some(Extra::ResourceInfo) => {
-            // The name would be the caller's own id again; it knows it. The status has the
-            // whole message; this is what Graph itself has said of the task.
+            // The name would be the caller's own id again; it knows it. Where Graph itself
+            // has said something of the task, that is the description: the status has
+            // the whole message already.
             let reply = failure.reply.as_deref();
             let said = reply.and_then(|reply| reply.message.as_deref());
-            details.set_resource_info(RESOURCE_TYPE, "", "", said.unwrap_or_default());
+            let said = said.unwrap_or(&failure.message);
+            details.set_resource_info(RESOURCE_TYPE, "", "", said);
         }
         Some(Extra::Help) => {
             details.set_help(vec![tonic_types::HelpLink::new(

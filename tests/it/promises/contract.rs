@@ -115,7 +115,10 @@ impl Contract {
             self.request_id.clone(),
         ];
         texts.extend(self.metadata.values().cloned());
-        texts.extend(details.resource_info().map(|info| info.description.clone()));
+        texts.extend(details.resource_info().map(|info| {
+            assert!(!info.description.is_empty() || status.message().is_empty());
+            info.description.clone()
+        }));
         let fields = details.bad_request().map(|bad| bad.field_violations.iter());
         texts.extend(fields.into_iter().flatten().flat_map(|violation| {
             assert!(!violation.field.is_empty() && !violation.description.is_empty());
