@@ -1,4 +1,5 @@
-//! The other end of a connection: its address, its certificate, and what its tokens say.
+//! The other end of a connection: its address, its certificate, and what its tokens say
+//! without proof.
 
 mod certificate;
 
@@ -16,7 +17,7 @@ pub struct Peer {
     /// What it has shown in the TLS handshake, which has verified it. None without TLS,
     /// and where the peer has shown none.
     pub certificate: Option<ClientCertificate>,
-    /// What the last of its tokens said that was read.
+    /// What one of its last tokens said, unverified: only what reads claims looks here.
     pub last_claims: LastClaims,
     /// The address as text, made once for a connection.
     text: String,

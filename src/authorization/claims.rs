@@ -34,8 +34,9 @@ pub struct Claims {
     pub object: Option<String>,
 }
 
-/// The last claims that were read. On a connection they are often the next ones, too: a
-/// token lasts for an hour.
+/// The last claims that were read, as unverified as all of them, so that they need not be
+/// read again: on a connection they are often the next ones, too, as a token lasts for an
+/// hour. It answers only who shows the same payload.
 #[derive(Default)]
 pub struct LastClaims(ArcSwapOption<Known>);
 
@@ -81,7 +82,7 @@ impl Claims {
 // === impl LastClaims ===
 
 impl LastClaims {
-    /// The same as [`Authorization::claims`], and what it says next time.
+    /// The same as [`Authorization::claims`], which is kept for the next call.
     pub fn of(&self, authorization: &Authorization) -> Option<Claims> {
         let payload = payload(authorization.token_bytes())?;
         if let Some(last) = &*self.0.load()

@@ -248,7 +248,7 @@ impl Front {
             Ok(_caller) => self.infrastructure(Method::Reflection, request, held).await,
             Err(failure) => {
                 tracing::info!(
-                    peer = %remote.peer().address,
+                    peer = %remote.peer().text(),
                     error = &failure as &dyn std::error::Error,
                     "reflection was refused"
                 );

@@ -1,8 +1,9 @@
 //! What an intent and an outcome say, and that the intent comes first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures_util::future::join_all;
 use incidentgate::{
     pb::{ExecuteResponseActionRequest, ExecuteResponseActionResponse},
     sandbox::{ActionStatus, Fault, Task},
@@ -60,8 +61,8 @@ async fn the_intent_stands_in_the_file_before_the_post_leaves_and_the_outcome_af
 async fn a_record_says_who_wanted_what_and_never_shows_the_token() {
     let log = Log::new();
     let mut gateway = log.gateway().start().await;
-    let payload = json!({"appid": "app-1", "tid": "tenant-1", "oid": "object-1"}).to_string();
-    let payload = URL_SAFE_NO_PAD.encode(payload);
+    let payload = json!({"appid": "app-1", "tid": "tenant-1", "oid": "object-1"});
+    let payload = URL_SAFE_NO_PAD.encode(payload.to_string());
     let authorization = format!("Bearer e30.{payload}.{TOKEN}");
     let message = ExecuteResponseActionRequest {
         incident_task_id: ID.to_owned(),
@@ -103,6 +104,46 @@ async fn a_record_says_who_wanted_what_and_never_shows_the_token() {
     gateway.stop().await;
     let text = log.text();
     assert!(!text.contains(TOKEN) && !text.contains(&payload), "{text}");
+}
+
+#[tokio::test]
+async fn callers_that_share_a_connection_are_told_apart() {
+    let log = Log::new();
+    let mut gateway = log.gateway().start().await;
+    let token = |app: &str, signature: &str| {
+        let payload = URL_SAFE_NO_PAD.encode(json!({ "appid": app }).to_string());
+        format!("Bearer e30.{payload}.{signature}")
+    };
+    let tokens = [
+        (token("app-1", TOKEN), json!({"app": "app-1"})),
+        (token("app-2", TOKEN), json!({"app": "app-2"})),
+        (token("app-1", "c2ln"), json!({"app": "app-1"})),
+        (format!("Bearer {TOKEN}"), Value::Null),
+        (token("app", TOKEN), json!({"app": "app"})),
+    ];
+    // A mesh's proxy has one connection for all of them.
+    let client = gateway.client().await;
+    let calls = (0..60).map(|call| {
+        let mut client = client.clone();
+        let mut request = request(&format!("{call}"));
+        let token = tokens[call % tokens.len()].0.parse().unwrap();
+        request.metadata_mut().insert("authorization", token);
+        tokio::spawn(async move { client.execute_response_action(request).await })
+    });
+    for call in within(join_all(calls)).await {
+        assert_eq!(call.unwrap().unwrap_err().code(), Code::NotFound);
+    }
+    let records = log.wait_for(120).await;
+    let mut seen = BTreeMap::new();
+    for record in &records {
+        assert_eq!(record["caller"]["peer"], records[0]["caller"]["peer"]);
+        let call: usize = record["taskId"].as_str().unwrap().parse().unwrap();
+        let claims = &tokens[call % tokens.len()].1;
+        assert_eq!(&record["caller"]["unverified"], claims, "{record}");
+        *seen.entry(call).or_insert(0) += 1;
+    }
+    assert_eq!(seen, (0..60).map(|call| (call, 2)).collect());
+    gateway.stop().await;
 }
 
 /// The caller's answer and the outcome say the same.
