@@ -20,7 +20,7 @@ from rig import (
 
 IN_FLIGHT = [1, 16, 100, 1000]
 CONNECTIONS = [1, 10, 100, 1000]
-CALLS, ROUNDS = 4_000, 5
+CALLS, ROUNDS = 4_000, 7
 HANGING = 10_000
 # A call among very few is never part of a batch, and pays for its system calls alone; so does each where all have
 # connections of their own, which the bare server shows. Beyond that a call may not become dearer the more there are.
@@ -58,22 +58,28 @@ def sweep(running, folder, graph, collector, load):
     met = True
     for what, steps in (("in flight", IN_FLIGHT), ("connections", CONNECTIONS)):
         print(f"\n| {what} | us per call: {', '.join(peers)} |\n|---|---|")
+        # What a machine does meanwhile, it does to few and to many: a round has all of them.
         costs = {name: [] for name in peers}
-        for count in steps:
-            clients, streams = shape(what, count)
-            # What it costs to connect is to count little.
-            calls = max(CALLS, 20 * clients)
-            rounds = [{name: load.run(peer, calls, clients=clients, streams=streams).cpu for name, peer in peers.items()}
-                      for _ in range(ROUNDS)]
-            for name in peers:
-                costs[name].append(statistics.median(each[name] for each in rounds))
-            print(f"| {count} | {', '.join(f'{each[-1]:.0f}' for each in costs.values())} |", flush=True)
-        growth = {name: each[-1] / min(each) for name, each in costs.items()}
+        for _ in range(ROUNDS):
+            for round_of in costs.values():
+                round_of.append([])
+            for count in steps:
+                for name, peer in peers.items():
+                    costs[name][-1].append(cost(load, peer, *shape(what, count)))
+        for step, count in enumerate(steps):
+            medians = (statistics.median(each[step] for each in rounds) for rounds in costs.values())
+            print(f"| {count} | {', '.join(f'{median:.0f}' for median in medians)} |", flush=True)
+        growth = {name: statistics.median(each[-1] / min(each) for each in rounds) for name, rounds in costs.items()}
         limit = max(MOST_GROWTH, growth["tonic + reqwest"])
         met &= growth["gateway"] <= limit
         print(f"{what}: the last / the least:", ", ".join(f"{name} {each:.2f}" for name, each in growth.items()), end="; ")
         print(f"at most {limit:.2f}: {'met' if growth['gateway'] <= limit else 'MISSED'}")
     return met
+
+
+def cost(load, peer, clients, streams):
+    """Microseconds of a call. What it costs to connect is to count little."""
+    return load.run(peer, max(CALLS, 20 * clients), clients=clients, streams=streams).cpu
 
 
 def shape(what, count):
