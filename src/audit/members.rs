@@ -107,8 +107,7 @@ impl Members {
     }
 }
 
-/// At most so many characters, none of which steers a terminal or splits a line. JSON
-/// itself would let DEL and the C1 controls through.
+/// At most so many characters, and none that controls a terminal.
 fn clean(text: &str, max: usize) -> String {
     let character = |c: char| {
         if c.is_control() {

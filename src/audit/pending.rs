@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::record::{Caller, Event};
 
 /// The longest line that is taken for a record, in bytes. The longest that is written has
-/// little more than half of it, for 66 names of 2048 characters, four bytes each.
+/// four fifths of it, for 66 names of 2048 characters, each of them an escape of six bytes.
 const MAX_LINE: u64 = 1024 * 1024;
 
 /// Reads logs in the order in which they were written, and keeps what is open.

@@ -7,7 +7,7 @@ use tonic::Status;
 use tonic_types::StatusExt as _;
 
 use super::{UNKNOWN, peer::message_of, unreachable::Unreachable};
-use crate::{pb, rpc::status::code_name};
+use crate::{pb, rpc::status::code_name, scan};
 
 /// One answered call.
 #[derive(Debug, Serialize)]
@@ -197,7 +197,7 @@ impl fmt::Display for Report {
         for (label, value) in lines {
             if let Some(value) = value {
                 // Whoever answered, the lines are ours, and so is the terminal.
-                let value = value.replace(char::is_control, " ");
+                let value = value.replace(scan::steers, " ");
                 write!(f, "\n  {label:<18} {value}")?;
             }
         }

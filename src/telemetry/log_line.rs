@@ -8,7 +8,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata};
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
-use crate::json;
+use crate::{json, scan};
 
 /// The span that an event happened in, as OpenTelemetry knows it.
 pub(super) type TraceIds = (TraceId, SpanId);
@@ -220,11 +220,10 @@ fn plain_name(field: &Field) -> &'static str {
     field.name().strip_prefix("r#").unwrap_or(field.name())
 }
 
-/// Appends text without control characters: a line must stay one line, and must not steer
-/// a terminal.
+/// Appends text: a line must stay one line, and must not steer a terminal.
 fn push_escaped(line: &mut String, text: &str) {
     for character in text.chars() {
-        if character.is_control() {
+        if scan::steers(character) {
             line.extend(character.escape_default());
         } else {
             line.push(character);

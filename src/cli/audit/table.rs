@@ -3,7 +3,10 @@
 use std::iter;
 
 use super::now::Now;
-use crate::audit::{Caller, pending::PendingCall};
+use crate::{
+    audit::{Caller, pending::PendingCall},
+    scan,
+};
 
 /// A column: its head, and what stands in it.
 type Column = (&'static str, fn(&PendingCall) -> String);
@@ -27,8 +30,7 @@ pub(super) fn table(calls: &[PendingCall], now: Option<&[Now]>) -> String {
         let now = now.map(|now| now[n].text());
         let row = COLUMNS.iter().map(|(_, cell)| cell(call)).chain(now);
         // Whoever wrote the file, the lines are ours, and so is the terminal.
-        row.map(|cell| cell.replace(char::is_control, " "))
-            .collect()
+        row.map(|cell| cell.replace(scan::steers, " ")).collect()
     };
     let rows: Vec<Vec<_>> = iter::once(head)
         .chain(calls.iter().enumerate().map(row))
