@@ -33,8 +33,7 @@ impl Bell {
         }))
     }
 
-    /// Rings once the tasks that this worker has ready have run; outside of a runtime at
-    /// once.
+    /// Rings once the tasks that are ready here have run; outside of a runtime at once.
     pub fn pull(&self) {
         let Ok(runtime) = Handle::try_current() else {
             self.0.woken.wake_by_ref();

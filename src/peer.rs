@@ -17,7 +17,7 @@ pub struct Peer {
     /// What it has shown in the TLS handshake, which has verified it. None without TLS,
     /// and where the peer has shown none.
     pub certificate: Option<ClientCertificate>,
-    /// What one of its last tokens said, unverified: only what reads claims looks here.
+    /// What one of its last tokens said, unverified: so that it is not decoded again.
     pub last_claims: LastClaims,
     /// The address as text, made once for a connection.
     text: String,

@@ -221,7 +221,7 @@ impl Writer {
     /// The batch does not stand in the log, or not as it should.
     fn give_back(&mut self, parts: Vec<(usize, Part)>, broken: &Broken) {
         for (end, part) in parts {
-            // What lacks its newline alone gets it from the next batch.
+            // A record of which only the newline is missing gets it from the next batch.
             let stands = end <= broken.standing + 1;
             match part {
                 Part::Intent(waiting) => self.refuse(*waiting, stands, &broken.error),

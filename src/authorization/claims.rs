@@ -36,7 +36,7 @@ pub struct Claims {
 
 /// The last claims that were read, as unverified as all of them, so that they need not be
 /// read again: on a connection they are often the next ones, too, as a token lasts for an
-/// hour. It answers only who shows the same payload.
+/// hour. Only a token with the very same payload gets them.
 #[derive(Default)]
 pub struct LastClaims(ArcSwapOption<Known>);
 

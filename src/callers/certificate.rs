@@ -32,8 +32,8 @@ pub(super) fn prove(certificate: &ClientCertificate, now: SystemTime) -> Result<
     Ok(names(uris, dns))
 }
 
-/// The SPIFFE IDs and the DNS names among these. Whatever is none is dropped, and what is
-/// more than counts.
+/// The SPIFFE IDs and the DNS names among these. Whatever is none is dropped, and so
+/// are those beyond the limit.
 pub(super) fn names<'a>(
     uris: impl Iterator<Item = &'a str>,
     dns: impl Iterator<Item = &'a str>,

@@ -106,7 +106,7 @@ impl Tasks {
     /// Where one of them is, or its `action`. Only what differs is parsed for each call.
     fn url(&self, id: &TaskId, action: &str) -> Option<Url> {
         let id = utf8_percent_encode(id.as_str(), SEGMENT);
-        self.0.join(&format!("./{id}{action}")).ok()
+        self.0.join(&format!("{id}{action}")).ok()
     }
 }
 

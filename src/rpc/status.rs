@@ -174,9 +174,9 @@ fn details(failure: &Failure, row: &Row, extent: Extent) -> ErrorDetails {
             )]);
         }
         Some(Extra::ResourceInfo) => {
-            // The name would be the caller's own id again; it knows it. Where Graph itself
-            // has said something of the task, that is the description: the status has
-            // the whole message already.
+            // The name would be the caller's own id again; it knows it. Graph's own words
+            // are enough: the status has the whole message. It stands here, too, where Graph
+            // has said nothing, for those who show details alone.
             let reply = failure.reply.as_deref();
             let said = reply.and_then(|reply| reply.message.as_deref());
             let said = said.unwrap_or(&failure.message);

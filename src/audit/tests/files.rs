@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufRead as _, BufReader},
+    io::{self, BufRead as _, BufReader, Read as _},
     os::{fd::OwnedFd, unix::fs::PermissionsExt as _},
     path::PathBuf,
 };
@@ -155,8 +155,12 @@ async fn a_device_that_is_always_full_refuses_or_is_done_without() {
 // The pipe is read on this thread, so that another one has to wake the writer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_pipe_gets_whole_lines_and_refuses_calls_when_its_reader_has_gone() {
-    let (reader, writer) = io::pipe().unwrap();
-    let sink = Stream::new(File::from(OwnedFd::from(writer))).unwrap();
+    let (mut reader, writer) = io::pipe().unwrap();
+    let mut sink = Stream::new(File::from(OwnedFd::from(writer))).unwrap();
+    // Two go in undivided, and no part of the third.
+    let lines = format!("{}\n", "x".repeat(1999)).repeat(3);
+    assert_eq!(sink.write(lines.as_bytes()).unwrap(), 4000);
+    reader.read_exact(&mut [0; 4000]).unwrap();
     let audit = Audit::start(Box::new(sink), options(Medium::Stdout)).unwrap();
     let mut lines = BufReader::new(reader).lines();
     let entry = record(&audit, "1").await.unwrap();

@@ -106,7 +106,7 @@ async fn a_record_says_who_wanted_what_and_never_shows_the_token() {
     assert!(!text.contains(TOKEN) && !text.contains(&payload), "{text}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn callers_that_share_a_connection_are_told_apart() {
     let log = Log::new();
     let mut gateway = log.gateway().start().await;
