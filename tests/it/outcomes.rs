@@ -12,6 +12,7 @@ mod row;
 use std::collections::HashSet;
 
 use incidentgate::failure::Kind;
+use tonic_types::StatusExt as _;
 
 use self::row::Stage;
 use crate::support::{Contract, RawCall, TOKEN, block_bytes};
@@ -43,7 +44,12 @@ async fn every_row_of_the_status_table_is_answered_as_it_says() {
 /// Reads an error off the wire and checks what holds for every error's bytes.
 #[track_caller]
 fn read(call: &RawCall) -> Contract {
-    let contract = Contract::of(&call.grpc_status());
+    let status = call.grpc_status();
+    let contract = Contract::of(&status);
+    if let Some(task) = status.get_error_details().resource_info() {
+        // Graph's own words, which the message has, too.
+        assert!(status.message().ends_with(&task.description), "{task:?}");
+    }
     assert_eq!(call.status, 200);
     assert!(call.body.is_empty());
     block_bytes(call.block());
@@ -52,7 +58,7 @@ fn read(call: &RawCall) -> Contract {
     assert_eq!(is_committed, contract.outcome == "UNKNOWN", "{call:?}");
     for secret in [TOKEN, row::OWN_TOKEN] {
         assert!(!format!("{call:?}").contains(secret));
-        assert!(!format!("{:?}", call.grpc_status()).contains(secret));
+        assert!(!format!("{status:?}").contains(secret));
     }
     contract
 }

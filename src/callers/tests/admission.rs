@@ -40,6 +40,14 @@ fn new(options: CallerOptions) -> Callers {
     Callers::new(options, Metrics::disabled()).unwrap()
 }
 
+/// Certificates in both ways, and tokens of this issuer.
+fn in_every_way(issuer: &TestIssuer) -> Callers {
+    new(CallerOptions {
+        jwt: Some(options(issuer)),
+        ..by_certificate()
+    })
+}
+
 async fn execute(
     callers: &Callers,
     metadata: &HeaderMap,
@@ -88,10 +96,7 @@ async fn nobody_is_asked_of_an_open_gateway() {
 async fn names_of_every_way_add_up() {
     let ec = Signer::p256();
     let issuer = TestIssuer::new(&[ec.jwk("ec")]).await;
-    let callers = new(CallerOptions {
-        jwt: Some(options(&issuer)),
-        ..by_certificate()
-    });
+    let callers = in_every_way(&issuer);
     let mut user = claims(&issuer);
     user["scp"] = json!("Execute");
     let mut metadata = bearer(&ec.token("ec", &user));
@@ -116,10 +121,7 @@ async fn names_of_every_way_add_up() {
 async fn who_has_many_names_has_no_more_than_the_audit_log_keeps() {
     let ec = Signer::p256();
     let issuer = TestIssuer::new(&[ec.jwk("ec")]).await;
-    let callers = new(CallerOptions {
-        jwt: Some(options(&issuer)),
-        ..by_certificate()
-    });
+    let callers = in_every_way(&issuer);
     let hosts = |of: &'static str| (0..40).map(move |n| format!("h{n}.{of}"));
     let mut metadata = bearer(&ec.token("ec", &claims(&issuer)));
     let forwarded: Vec<_> = hosts("side").map(|host| format!("DNS={host}")).collect();
@@ -144,10 +146,7 @@ async fn who_has_many_names_has_no_more_than_the_audit_log_keeps() {
 async fn what_is_broken_refuses_whatever_else_holds() {
     let ec = Signer::p256();
     let issuer = TestIssuer::new(&[ec.jwk("ec")]).await;
-    let callers = new(CallerOptions {
-        jwt: Some(options(&issuer)),
-        ..by_certificate()
-    });
+    let callers = in_every_way(&issuer);
     let good = certificate("spiffe://c/soc");
     let old = ClientCertificate {
         not_after: now() - Duration::from_secs(1),
@@ -226,10 +225,7 @@ async fn who_proves_nothing_is_told_the_ways() {
         dns: vec!["*.c".to_owned()],
         ..certificate("")
     };
-    let all = new(CallerOptions {
-        jwt: Some(options(&issuer)),
-        ..by_certificate()
-    });
+    let all = in_every_way(&issuer);
     let failure = execute(&all, &forwarded(element("URI=")), Some(&nameless), true).await;
     let failure = failure.unwrap_err();
     assert_eq!(failure.kind, Kind::CallerUnauthenticated);
