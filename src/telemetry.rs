@@ -19,6 +19,7 @@ mod active_span;
 mod b3;
 mod bound;
 mod export;
+mod http_collector;
 mod instruments;
 pub mod labels;
 mod log_line;

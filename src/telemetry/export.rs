@@ -1,9 +1,9 @@
 //! The way of spans and metrics to an OTLP collector, kept apart from the calls that they describe.
 //!
 //! Both signals are queued in memory and sent by threads of the SDK; a full queue drops,
-//! and never waits. gRPC needs a tokio runtime besides: it gets one of its own, so that a
-//! collector which hangs occupies no worker of the server, and so that flushing cannot
-//! deadlock with a server that runs on one thread.
+//! and never waits. The clients need a tokio runtime besides: they get one of their own, so
+//! that a collector which hangs occupies no worker of the server, and so that flushing
+//! cannot deadlock with a server that runs on one thread.
 
 use std::sync::mpsc;
 use std::thread;
@@ -14,8 +14,8 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{InstrumentationScope, Key, KeyValue};
 use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
 use opentelemetry_otlp::{
-    ExporterBuildError, MetricExporter, Protocol as OtlpProtocol, SpanExporter,
-    WithExportConfig as _, WithTonicConfig as _,
+    ExporterBuildError, MetricExporter, Protocol as OtlpProtocol, SpanExporter, WithExportConfig,
+    WithHttpConfig, WithTonicConfig,
 };
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -23,9 +23,11 @@ use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tokio::time::Instant;
 
+use super::http_collector::HttpCollector;
 use super::metrics::Metrics;
 use super::names;
 use super::settings::{Exporter, Protocol, Settings};
+use crate::outbound::BuildError;
 
 /// The providers that export, as far as there are any.
 #[derive(Debug, Default)]
@@ -39,49 +41,29 @@ pub(super) struct Pipeline {
 impl Pipeline {
     /// Builds what `settings` ask for. What cannot be built is a warning, and is not exported.
     pub(super) fn build(settings: &Settings, warnings: &mut Vec<String>) -> Self {
-        let exporters = || settings.traces.iter().chain(&settings.metrics);
-        if exporters().next().is_none() {
+        if settings.traces.is_none() && settings.metrics.is_none() {
             return Self::default();
         }
-        let runtime = if exporters().any(|exporter| exporter.protocol == Protocol::Grpc) {
-            ExportRuntime::start().unwrap_or_else(|error| {
-                warnings.push(format!("nothing is exported by gRPC: {error}"));
-                ExportRuntime::default()
-            })
-        } else {
-            ExportRuntime::default()
+        let runtime = match ExportRuntime::start() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                warnings.push(format!("nothing is exported: {error}"));
+                return Self::default();
+            }
         };
         let entered = runtime.enter();
-        let can_run =
-            |exporter: &&Exporter| exporter.protocol != Protocol::Grpc || entered.is_some();
-
         let resource = resource(settings);
-        let mut failed = |signal, error: &ExporterBuildError| {
-            // The error's text may hold the endpoint, and that a password; its kind is enough.
-            let kind = match error {
-                ExporterBuildError::InvalidConfiguration(_) => "invalid configuration",
-                ExporterBuildError::InternalFailure(_) => "internal failure",
-            };
-            warnings.push(format!(
-                "{signal} are not exported: {kind} of the OTLP exporter"
-            ));
+        let mut failed = |signal, why: &NotExported| {
+            warnings.push(format!("{signal} are not exported: {why}"));
         };
-        let tracers = settings
-            .traces
-            .as_ref()
-            .filter(can_run)
-            .and_then(|exporter| {
-                let provider = span_provider(exporter, resource.clone());
-                provider.inspect_err(|error| failed("traces", error)).ok()
-            });
-        let meters = settings
-            .metrics
-            .as_ref()
-            .filter(can_run)
-            .and_then(|exporter| {
-                let provider = metric_provider(exporter, resource.clone());
-                provider.inspect_err(|error| failed("metrics", error)).ok()
-            });
+        let tracers = settings.traces.as_ref().and_then(|exporter| {
+            let provider = span_provider(exporter, resource.clone());
+            provider.inspect_err(|why| failed("traces", why)).ok()
+        });
+        let meters = settings.metrics.as_ref().and_then(|exporter| {
+            let provider = metric_provider(exporter, resource.clone());
+            provider.inspect_err(|why| failed("metrics", why)).ok()
+        });
         drop(entered);
         Self {
             tracers,
@@ -145,7 +127,7 @@ fn in_background(
     receiver
 }
 
-/// The runtime that the gRPC exporters live on.
+/// The runtime that the exporters' clients live on.
 #[derive(Debug, Default)]
 struct ExportRuntime(Option<tokio::runtime::Runtime>);
 
@@ -170,6 +152,23 @@ impl Drop for ExportRuntime {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+/// Why one signal is not exported.
+#[derive(Debug, thiserror::Error)]
+enum NotExported {
+    // Its text may hold the endpoint, and that a password; its kind is enough.
+    #[error("{} of the OTLP exporter", kind(.0))]
+    Exporter(#[from] ExporterBuildError),
+    #[error(transparent)]
+    Client(#[from] BuildError),
+}
+
+fn kind(error: &ExporterBuildError) -> &'static str {
+    match error {
+        ExporterBuildError::InvalidConfiguration(_) => "invalid configuration",
+        ExporterBuildError::InternalFailure(_) => "internal failure",
     }
 }
 
@@ -208,7 +207,7 @@ fn scope() -> InstrumentationScope {
 fn span_provider(
     exporter: &Exporter,
     resource: Resource,
-) -> Result<SdkTracerProvider, ExporterBuildError> {
+) -> Result<SdkTracerProvider, NotExported> {
     let exporter = span_exporter(exporter)?;
     Ok(SdkTracerProvider::builder()
         .with_resource(resource)
@@ -219,7 +218,7 @@ fn span_provider(
 fn metric_provider(
     exporter: &Exporter,
     resource: Resource,
-) -> Result<SdkMeterProvider, ExporterBuildError> {
+) -> Result<SdkMeterProvider, NotExported> {
     let reader = PeriodicReader::builder(metric_exporter(exporter)?).build();
     Ok(SdkMeterProvider::builder()
         .with_resource(resource)
@@ -227,53 +226,48 @@ fn metric_provider(
         .build())
 }
 
-// The builders are left alone but for endpoint and protocol: what code sets wins over the
-// environment.
-
-fn span_exporter(exporter: &Exporter) -> Result<SpanExporter, ExporterBuildError> {
-    match exporter.protocol {
-        Protocol::HttpProtobuf => SpanExporter::builder()
-            .with_http()
-            .with_protocol(OtlpProtocol::HttpBinary)
-            .with_endpoint(&exporter.endpoint)
-            .build(),
-        Protocol::Grpc => {
-            let builder = SpanExporter::builder()
-                .with_tonic()
-                .with_endpoint(&exporter.endpoint);
-            match tls(&exporter.endpoint) {
-                Some(tls) => builder.with_tls_config(tls).build(),
-                None => builder.build(),
-            }
-        }
-    }
+fn span_exporter(exporter: &Exporter) -> Result<SpanExporter, NotExported> {
+    let builder = SpanExporter::builder();
+    Ok(match exporter.protocol {
+        Protocol::HttpProtobuf => by_http(builder.with_http(), exporter)?.build()?,
+        Protocol::Grpc => by_grpc(builder.with_tonic(), exporter).build()?,
+    })
 }
 
-fn metric_exporter(exporter: &Exporter) -> Result<MetricExporter, ExporterBuildError> {
-    match exporter.protocol {
-        Protocol::HttpProtobuf => MetricExporter::builder()
-            .with_http()
-            .with_protocol(OtlpProtocol::HttpBinary)
-            .with_endpoint(&exporter.endpoint)
-            .build(),
-        Protocol::Grpc => {
-            let builder = MetricExporter::builder()
-                .with_tonic()
-                .with_endpoint(&exporter.endpoint);
-            match tls(&exporter.endpoint) {
-                Some(tls) => builder.with_tls_config(tls).build(),
-                None => builder.build(),
-            }
-        }
+fn metric_exporter(exporter: &Exporter) -> Result<MetricExporter, NotExported> {
+    let builder = MetricExporter::builder();
+    Ok(match exporter.protocol {
+        Protocol::HttpProtobuf => by_http(builder.with_http(), exporter)?.build()?,
+        Protocol::Grpc => by_grpc(builder.with_tonic(), exporter).build()?,
+    })
+}
+
+// The builders are left alone but for this: what code sets wins over the environment.
+
+fn by_http<B: WithExportConfig + WithHttpConfig>(
+    builder: B,
+    exporter: &Exporter,
+) -> Result<B, BuildError> {
+    Ok(builder
+        .with_protocol(OtlpProtocol::HttpBinary)
+        .with_endpoint(&exporter.endpoint)
+        .with_timeout(exporter.timeout)
+        .with_http_client(HttpCollector::of(exporter)?))
+}
+
+fn by_grpc<B: WithExportConfig + WithTonicConfig>(builder: B, exporter: &Exporter) -> B {
+    let builder = builder
+        .with_endpoint(&exporter.endpoint)
+        .with_timeout(exporter.timeout);
+    match tls(exporter) {
+        Some(tls) => builder.with_tls_config(tls),
+        None => builder,
     }
 }
 
 /// The exporter's own TLS settings trust no root at all.
-fn tls(endpoint: &str) -> Option<ClientTlsConfig> {
-    let is_plain = endpoint
-        .get(..7)
-        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"));
-    (!is_plain).then(|| ClientTlsConfig::new().with_enabled_roots())
+fn tls(exporter: &Exporter) -> Option<ClientTlsConfig> {
+    (!exporter.is_plain()).then(|| ClientTlsConfig::new().with_enabled_roots())
 }
 
 #[cfg(test)]
@@ -327,13 +321,5 @@ mod tests {
         assert!(pipeline.tracer().is_none());
         assert!(pipeline.shutdown(Duration::ZERO));
         assert!(warnings.is_empty());
-    }
-
-    #[test]
-    fn only_a_plain_endpoint_goes_without_tls() {
-        assert!(tls("http://c:4317").is_none());
-        assert!(tls("HTTP://c:4317").is_none());
-        assert!(tls("https://c:4317").is_some());
-        assert!(tls("c:4317").is_some());
     }
 }

@@ -4,8 +4,10 @@
 //! at all, are read here. The SDK and the exporter read the rest by themselves:
 //! `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`,
 //! `OTEL_BSP_*`, `OTEL_SPAN_*_LIMIT`, `OTEL_METRIC_EXPORT_INTERVAL`, and of
-//! `OTEL_EXPORTER_OTLP_*` the `HEADERS`, `TIMEOUT`, `COMPRESSION`, `INSECURE` and
+//! `OTEL_EXPORTER_OTLP_*` the `HEADERS`, `COMPRESSION`, `INSECURE` and
 //! `METRICS_TEMPORALITY_PREFERENCE`.
+
+use std::time::Duration;
 
 use super::propagation::Propagator;
 
@@ -25,6 +27,16 @@ pub struct Exporter {
     pub endpoint: String,
     /// How it is spoken to.
     pub protocol: Protocol,
+    /// The most time for one batch, sending it again included.
+    pub timeout: Duration,
+}
+
+impl Exporter {
+    /// Whether it goes without TLS.
+    pub(super) fn is_plain(&self) -> bool {
+        let scheme = self.endpoint.get(..7);
+        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
+    }
 }
 
 // An endpoint may hold a password.
@@ -66,6 +78,9 @@ const METRICS: Signal = Signal {
     name: "METRICS",
     path: "v1/metrics",
 };
+
+/// <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Variables that a user may set in good faith and that nothing here can obey.
 const UNSUPPORTED: [&str; 3] = [
@@ -144,8 +159,11 @@ impl Reader<'_> {
             return None;
         }
         let protocol = self.protocol(signal);
-        let endpoint = self.endpoint(signal, protocol)?;
-        Some(Exporter { endpoint, protocol })
+        Some(Exporter {
+            endpoint: self.endpoint(signal, protocol)?,
+            protocol,
+            timeout: self.timeout(signal),
+        })
     }
 
     /// `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER`: a list, `otlp` by default.
@@ -170,16 +188,40 @@ impl Reader<'_> {
     }
 
     fn protocol(&mut self, signal: &Signal) -> Protocol {
-        let specific = format!("OTEL_EXPORTER_OTLP_{}_PROTOCOL", signal.name);
-        for name in [specific.as_str(), "OTEL_EXPORTER_OTLP_PROTOCOL"] {
-            match (self.lookup)(name).as_deref().map(str::trim) {
-                Some("grpc") => return Protocol::Grpc,
-                Some("http/protobuf") => return Protocol::HttpProtobuf,
-                Some(_) => self.warn(name, "grpc or http/protobuf"),
-                None => {}
+        let known = |word: &str| match word {
+            "grpc" => Some(Protocol::Grpc),
+            "http/protobuf" => Some(Protocol::HttpProtobuf),
+            _ => None,
+        };
+        self.first(signal, "PROTOCOL", "grpc or http/protobuf", known)
+            .unwrap_or(Protocol::HttpProtobuf)
+    }
+
+    fn timeout(&mut self, signal: &Signal) -> Duration {
+        let known = |word: &str| word.parse().ok().filter(|ms| *ms > 0);
+        self.first(signal, "TIMEOUT", "milliseconds, such as 10000", known)
+            .map_or(DEFAULT_TIMEOUT, Duration::from_millis)
+    }
+
+    /// What the signal's own variable says, or else the common one.
+    fn first<T>(
+        &mut self,
+        signal: &Signal,
+        what: &str,
+        expected: &str,
+        known: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let own = format!("OTEL_EXPORTER_OTLP_{}_{what}", signal.name);
+        for name in [own, format!("OTEL_EXPORTER_OTLP_{what}")] {
+            let Some(value) = (self.lookup)(&name) else {
+                continue;
+            };
+            if let Some(found) = known(value.trim()) {
+                return Some(found);
             }
+            self.warn(&name, expected);
         }
-        Protocol::HttpProtobuf
+        None
     }
 
     /// The signal's own endpoint is taken as it is; to the common one HTTP adds the signal's path.
@@ -229,138 +271,4 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings(variables: &[(&str, &str)]) -> Settings {
-        Settings::from_environment(|name| {
-            let found = variables.iter().find(|(key, _)| *key == name);
-            found.map(|(_, value)| (*value).to_owned())
-        })
-    }
-
-    /// The two endpoints; the protocol stands before each.
-    fn endpoints(variables: &[(&str, &str)]) -> (String, String) {
-        let settings = settings(variables);
-        let text = |exporter: Option<Exporter>| match exporter {
-            None => String::from("none"),
-            Some(Exporter {
-                endpoint,
-                protocol: Protocol::Grpc,
-            }) => format!("grpc {endpoint}"),
-            Some(Exporter { endpoint, .. }) => format!("http {endpoint}"),
-        };
-        (text(settings.traces), text(settings.metrics))
-    }
-
-    const COMMON: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/");
-    const TRACES: (&str, &str) = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t:1/own");
-
-    #[test]
-    fn nothing_is_exported_unless_an_endpoint_is_set() {
-        let none = ("none".to_owned(), "none".to_owned());
-        assert_eq!(endpoints(&[]), none);
-        assert_eq!(endpoints(&[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")]), none);
-        assert_eq!(endpoints(&[("OTEL_TRACES_EXPORTER", "otlp")]), none);
-        assert_eq!(endpoints(&[COMMON, ("OTEL_SDK_DISABLED", "TRUE")]), none);
-    }
-
-    #[test]
-    fn endpoints_follow_the_specification() {
-        let http = |traces: &str, metrics: &str| (traces.to_owned(), metrics.to_owned());
-        for (variables, expected) in [
-            (
-                vec![COMMON],
-                http(
-                    "http http://c:4318/v1/traces",
-                    "http http://c:4318/v1/metrics",
-                ),
-            ),
-            (vec![TRACES], http("http http://t:1/own", "none")),
-            (
-                vec![COMMON, TRACES],
-                http("http http://t:1/own", "http http://c:4318/v1/metrics"),
-            ),
-            (
-                vec![COMMON, ("OTEL_METRICS_EXPORTER", "none")],
-                http("http http://c:4318/v1/traces", "none"),
-            ),
-            (
-                vec![COMMON, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")],
-                http("grpc http://c:4318/", "grpc http://c:4318/"),
-            ),
-            (
-                vec![
-                    COMMON,
-                    ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
-                    ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf"),
-                ],
-                http("http http://c:4318/v1/traces", "grpc http://c:4318/"),
-            ),
-            (
-                vec![
-                    ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
-                    ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
-                ],
-                http("grpc collector:4317", "grpc collector:4317"),
-            ),
-        ] {
-            assert_eq!(endpoints(&variables), expected, "{variables:?}");
-            assert_eq!(settings(&variables).warnings, [""; 0], "{variables:?}");
-        }
-    }
-
-    #[test]
-    fn a_bad_value_is_a_warning_without_the_value() {
-        for (variable, value) in [
-            ("OTEL_SDK_DISABLED", "maybe-secret"),
-            ("OTEL_PROPAGATORS", "tracecontext,secret"),
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/secret"),
-            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "ftp://secret"),
-            ("OTEL_TRACES_EXPORTER", "secret"),
-        ] {
-            let settings = settings(&[COMMON, (variable, value)]);
-            assert_eq!(
-                settings.warnings.len(),
-                1,
-                "{variable}: {:?}",
-                settings.warnings
-            );
-            assert!(
-                settings.warnings[0].starts_with(variable),
-                "{:?}",
-                settings.warnings
-            );
-            assert!(
-                !settings.warnings[0].contains("secret"),
-                "{:?}",
-                settings.warnings
-            );
-            let traces = settings
-                .traces
-                .expect("a bad value does not turn export off");
-            assert_eq!(traces.endpoint, "http://c:4318/v1/traces");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_obeyed_is_said() {
-        let ca = ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem");
-        assert_eq!(settings(&[COMMON, ca]).warnings.len(), 1);
-        assert!(settings(&[ca]).warnings.is_empty());
-    }
-
-    #[test]
-    fn debug_output_shows_no_endpoint() {
-        let settings = settings(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:secret@c:1")]);
-        assert!(settings.traces.is_some());
-        assert!(!format!("{settings:?}").contains("secret"));
-    }
-
-    #[test]
-    fn propagation_stays_when_the_sdk_is_off() {
-        let variables = [("OTEL_SDK_DISABLED", "true"), ("OTEL_PROPAGATORS", "b3")];
-        let propagator = settings(&variables).propagator;
-        assert_eq!(propagator, Propagator::from_names("b3").0);
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! The export over real sockets: to a collector that answers, one that hangs, and none at all.
 
+use std::convert::Infallible;
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
@@ -29,6 +30,7 @@ fn settings(scheme: &str, address: SocketAddr, protocol: Protocol) -> Settings {
             Protocol::Grpc => format!("{scheme}://{address}"),
         },
         protocol,
+        timeout: Duration::from_secs(10),
     };
     Settings {
         traces: Some(exporter("v1/traces")),
@@ -118,6 +120,39 @@ async fn what_a_collector_refuses_counts_as_undelivered() {
         let delivered = tokio::task::spawn_blocking(move || telemetry.shutdown(limit)).await;
         assert!(!delivered.unwrap(), "{protocol:?}");
     }
+}
+
+#[test]
+fn an_exporter_waits_no_longer_than_its_own_timeout() {
+    for protocol in PROTOCOLS {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut settings = settings("http", listener.local_addr().unwrap(), protocol);
+        for exporter in settings.traces.iter_mut().chain(&mut settings.metrics) {
+            exporter.timeout = Duration::from_millis(100);
+        }
+        let telemetry = Telemetry::new(settings);
+        record(&telemetry);
+        let started = Instant::now();
+        assert!(!telemetry.shutdown(3 * SLACK), "{protocol:?}");
+        let elapsed = started.elapsed();
+        assert!(elapsed < SLACK, "{protocol:?} {elapsed:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_not_read_to_the_end() {
+    let endless = async || {
+        let piece = Ok::<_, Infallible>(Bytes::from_static(&[0; 4096]));
+        axum::body::Body::from_stream(futures_util::stream::repeat(piece))
+    };
+    let address = serve(axum::Router::new().fallback(endless)).await;
+    let telemetry = exporting("http", address, Protocol::HttpProtobuf);
+    record(&telemetry);
+    let started = Instant::now();
+    let limit = 3 * SLACK;
+    let delivered = tokio::task::spawn_blocking(move || telemetry.shutdown(limit)).await;
+    assert!(!delivered.unwrap());
+    assert!(started.elapsed() < SLACK, "{:?}", started.elapsed());
 }
 
 #[test]

@@ -155,7 +155,10 @@ const MAY_USE: [(&str, &[&str]); 33] = [
     ),
     ("retry", &["failure"]),
     ("throttle", &["authorization", "telemetry"]),
-    ("telemetry", &["bell", "failure", "json", "pipe", "scan"]),
+    (
+        "telemetry",
+        &["bell", "failure", "json", "outbound", "pipe", "scan"],
+    ),
     ("renewable", &["failure", "telemetry"]),
     ("config", &["caller", "listen_address", "secret"]),
     ("listen_address", &[]),

@@ -1,0 +1,50 @@
+//! A collector that takes OTLP by HTTP.
+
+use async_trait::async_trait;
+use http::{Request, Response};
+use opentelemetry_http::{Bytes, HttpClient, HttpError};
+use tokio::runtime::Handle;
+
+use super::settings::Exporter;
+use crate::outbound::{Answer, BuildError, Documents, Way};
+
+/// The threads of the SDK wait for it, and it does its work in a runtime.
+#[derive(Debug)]
+pub(super) struct HttpCollector {
+    documents: Documents,
+    runtime: Handle,
+}
+
+impl HttpCollector {
+    /// Where `exporter` sends; to be called inside of the runtime.
+    pub(super) fn of(exporter: &Exporter) -> Result<Self, BuildError> {
+        let way = if exporter.is_plain() {
+            Way::Plain
+        } else {
+            Way::Secure
+        };
+        Ok(Self {
+            documents: Documents::new(way, None, exporter.timeout)?,
+            runtime: Handle::current(),
+        })
+    }
+}
+
+#[async_trait]
+impl HttpClient for HttpCollector {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let documents = self.documents.clone();
+        let sent = self
+            .runtime
+            .spawn(async move { documents.send(request).await });
+        let Answer {
+            status,
+            headers,
+            body,
+        } = sent.await??;
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Ok(response)
+    }
+}
