@@ -160,6 +160,7 @@ def goals(comparison, half, cold):
     _, latencies = half
     p99 = Spread(a.p99 / b.p99 for a, b in zip(latencies[GATEWAY], latencies[ENVOY]))
     ratio = comparison.ratio
+    lost = Spread(2 - spans for spans in comparison.spans[mine[TRACED]])
     # What tonic and reqwest need by themselves for details of that length.
     bare = ratio("cpu", (BARE_REFUSALS,), (BARE,)).median
     return [
@@ -169,6 +170,7 @@ def goals(comparison, half, cold):
         ("RSS under load, untraced / Envoy", ratio("rss", mine[UNTRACED], envoys[UNTRACED]), 0.35),
         ("RSS under load, 100 % traced / Envoy", ratio("rss", mine[TRACED], envoys[TRACED]), 0.35),
         ("CPU per call, 400 with details / 204", ratio("cpu", (h2, UNTRACED, REFUSALS), mine[UNTRACED]), max(1.3, bare)),
+        ("spans that are lost, of the two of a traced call", lost, 0.01),
         ("cold start to the first answer, in 100 ms", Spread(taken / 100 for taken in cold), 1.0),
     ]
 

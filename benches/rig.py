@@ -29,9 +29,8 @@ REFUSAL = (
     '"client-request-id":"5451e97f-24d2-236a-1731-1e0de686464c"}}}'
 )
 UPSTREAMS = ["HTTP/2", "HTTP/1.1", "TLS"]
-# So many spans are exported at once by both, and so many of the gateway's wait at most: with one core for all its threads
-# the exporter has to wait for its turn, and no span is to be lost.
-BATCH, QUEUE = 768, 2048
+# So many spans are exported at once by both: the gateway's default, as OpenTelemetry's specification has it.
+BATCH = 512
 # So long a span waits for others at most, in both, so that those of one measurement are sent before the next.
 FLUSH_MS = 250
 
@@ -159,9 +158,6 @@ class Gateway(Process):
             "INCIDENTGATE_AUDIT__FSYNC": "interval",
             "INCIDENTGATE_AUDIT__FSYNC_INTERVAL": "1h",
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.address,
-            "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
-            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": str(BATCH),
-            "OTEL_BSP_MAX_QUEUE_SIZE": str(QUEUE),
             "OTEL_BSP_SCHEDULE_DELAY": str(FLUSH_MS),
             **more,
         }
@@ -174,7 +170,7 @@ class Gateway(Process):
         else:
             environment["OTEL_TRACES_SAMPLER"] = "parentbased_traceidratio"
             environment["OTEL_TRACES_SAMPLER_ARG"] = str(tracing.share)
-        binary = ROOT / "target" / "release" / "incidentgate"
+        binary = ROOT / "target" / "pgo" / "incidentgate"
         super().__init__(running, folder / "log", *pinned(MEASURED, binary, "serve"), **environment)
         self.port = int(self.says(r'"listen":"[^"]+:(\d+)"')[1])
         self.pid = self.child.pid

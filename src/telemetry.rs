@@ -8,7 +8,7 @@
 //! | `metrics`, `instruments`, `bound`, `labels` | what is measured, and what tells their values apart |
 //! | `active_span` | a span as both libraries know it |
 //! | `propagation`, `b3` | trace context in and out |
-//! | `export` | providers, OTLP, shutdown |
+//! | `export`, `http_collector` | providers, OTLP, shutdown |
 //!
 //! The program makes `tracing` spans of level INFO and fills them by
 //! `tracing_opentelemetry::OpenTelemetrySpanExt`. Without an exporter the OpenTelemetry

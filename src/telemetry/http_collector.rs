@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use http::{Request, Response};
-use opentelemetry_http::{Bytes, HttpClient, HttpError};
+use opentelemetry_http::{Bytes, HttpClient, HttpError, ResponseBodyTooLarge};
 use tokio::runtime::Handle;
 
 use super::settings::Exporter;
-use crate::outbound::{Answer, BuildError, Documents, Way};
+use crate::outbound::{Answer, BuildError, Documents, NoAnswer, Way};
 
 /// The threads of the SDK wait for it, and it does its work in a runtime.
 #[derive(Debug)]
@@ -41,7 +41,11 @@ impl HttpClient for HttpCollector {
             status,
             headers,
             body,
-        } = sent.await??;
+        } = match sent.await? {
+            // The collector has the batch, and would get it once more after any other error.
+            Err(NoAnswer::TooLarge) => return Err(Box::new(ResponseBodyTooLarge::new())),
+            answer => answer?,
+        };
         let mut response = Response::new(body);
         *response.status_mut() = status;
         *response.headers_mut() = headers;

@@ -1,7 +1,7 @@
 //! What the `OTEL_*` variables say about export and propagation.
 //!
-//! Only variables that the SDK does not know, or that decide whether an exporter is built
-//! at all, are read here. The SDK and the exporter read the rest by themselves:
+//! Only variables that the SDK does not know, that decide whether an exporter is built at
+//! all, or that its client has to know are read here. The SDK and the exporter read the rest by themselves:
 //! `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`,
 //! `OTEL_BSP_*`, `OTEL_SPAN_*_LIMIT`, `OTEL_METRIC_EXPORT_INTERVAL`, and of
 //! `OTEL_EXPORTER_OTLP_*` the `HEADERS`, `COMPRESSION`, `INSECURE` and
@@ -14,7 +14,7 @@ use super::propagation::Propagator;
 /// How OTLP travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// Protobuf in HTTP/1.1 requests.
+    /// Protobuf in HTTP requests.
     HttpProtobuf,
     /// gRPC.
     Grpc,
@@ -27,7 +27,7 @@ pub struct Exporter {
     pub endpoint: String,
     /// How it is spoken to.
     pub protocol: Protocol,
-    /// The most time for one batch, sending it again included.
+    /// The most time for one request; after it no batch is sent again.
     pub timeout: Duration,
 }
 

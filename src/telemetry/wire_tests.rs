@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -140,8 +142,11 @@ fn an_exporter_waits_no_longer_than_its_own_timeout() {
 }
 
 #[tokio::test]
-async fn an_answer_without_end_is_not_read_to_the_end() {
-    let endless = async || {
+async fn an_answer_without_end_is_not_read_to_the_end_nor_asked_for_again() {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let received = Arc::clone(&requests);
+    let endless = async move || {
+        received.fetch_add(1, Ordering::Relaxed);
         let piece = Ok::<_, Infallible>(Bytes::from_static(&[0; 4096]));
         axum::body::Body::from_stream(futures_util::stream::repeat(piece))
     };
@@ -153,6 +158,8 @@ async fn an_answer_without_end_is_not_read_to_the_end() {
     let delivered = tokio::task::spawn_blocking(move || telemetry.shutdown(limit)).await;
     assert!(!delivered.unwrap());
     assert!(started.elapsed() < SLACK, "{:?}", started.elapsed());
+    // One for each signal.
+    assert_eq!(requests.load(Ordering::Relaxed), 2);
 }
 
 #[test]
