@@ -29,6 +29,7 @@ REFUSAL = (
     '"client-request-id":"5451e97f-24d2-236a-1731-1e0de686464c"}}}'
 )
 UPSTREAMS = ["HTTP/2", "HTTP/1.1", "TLS"]
+GATEWAY = os.environ.get("GATEWAY") or ROOT / "target" / "pgo" / "incidentgate"
 # So many spans are exported at once by both: the gateway's default, as OpenTelemetry's specification has it.
 BATCH = 512
 # So long a span waits for others at most, in both, so that those of one measurement are sent before the next.
@@ -170,8 +171,7 @@ class Gateway(Process):
         else:
             environment["OTEL_TRACES_SAMPLER"] = "parentbased_traceidratio"
             environment["OTEL_TRACES_SAMPLER_ARG"] = str(tracing.share)
-        binary = ROOT / "target" / "pgo" / "incidentgate"
-        super().__init__(running, folder / "log", *pinned(MEASURED, binary, "serve"), **environment)
+        super().__init__(running, folder / "log", *pinned(MEASURED, GATEWAY, "serve"), **environment)
         self.port = int(self.says(r'"listen":"[^"]+:(\d+)"')[1])
         self.pid = self.child.pid
 
