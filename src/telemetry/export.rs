@@ -27,7 +27,7 @@ use super::http_collector::HttpCollector;
 use super::metrics::Metrics;
 use super::names;
 use super::settings::{Exporter, Protocol, Settings};
-use crate::outbound::BuildError;
+use crate::outbound::{BuildError, Way};
 
 /// The providers that export, as far as there are any.
 #[derive(Debug, Default)]
@@ -267,7 +267,7 @@ fn by_grpc<B: WithExportConfig + WithTonicConfig>(builder: B, exporter: &Exporte
 
 /// The exporter's own TLS settings trust no root at all.
 fn tls(exporter: &Exporter) -> Option<ClientTlsConfig> {
-    (!exporter.is_plain()).then(|| ClientTlsConfig::new().with_enabled_roots())
+    (exporter.way() == Way::Secure).then(|| ClientTlsConfig::new().with_enabled_roots())
 }
 
 #[cfg(test)]

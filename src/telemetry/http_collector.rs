@@ -6,7 +6,7 @@ use opentelemetry_http::{Bytes, HttpClient, HttpError, ResponseBodyTooLarge};
 use tokio::runtime::Handle;
 
 use super::settings::Exporter;
-use crate::outbound::{Answer, BuildError, Documents, NoAnswer, Way};
+use crate::outbound::{Answer, BuildError, Documents, NoAnswer};
 
 /// The threads of the SDK wait for it, and it does its work in a runtime.
 #[derive(Debug)]
@@ -18,13 +18,8 @@ pub(super) struct HttpCollector {
 impl HttpCollector {
     /// Where `exporter` sends; to be called inside of the runtime.
     pub(super) fn of(exporter: &Exporter) -> Result<Self, BuildError> {
-        let way = if exporter.is_plain() {
-            Way::Plain
-        } else {
-            Way::Secure
-        };
         Ok(Self {
-            documents: Documents::new(way, None, exporter.timeout)?,
+            documents: Documents::new(exporter.way(), None, exporter.timeout)?,
             runtime: Handle::current(),
         })
     }

@@ -1,15 +1,16 @@
 //! What the `OTEL_*` variables say about export and propagation.
 //!
 //! Only variables that the SDK does not know, that decide whether an exporter is built at
-//! all, or that its client has to know are read here. The SDK and the exporter read the rest by themselves:
-//! `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`,
-//! `OTEL_BSP_*`, `OTEL_SPAN_*_LIMIT`, `OTEL_METRIC_EXPORT_INTERVAL`, and of
-//! `OTEL_EXPORTER_OTLP_*` the `HEADERS`, `COMPRESSION`, `INSECURE` and
-//! `METRICS_TEMPORALITY_PREFERENCE`.
+//! all, or that its client has to know are read here. The SDK and the exporter read the
+//! rest by themselves: `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`,
+//! `OTEL_TRACES_SAMPLER_ARG`, `OTEL_BSP_*`, `OTEL_SPAN_*_LIMIT`,
+//! `OTEL_METRIC_EXPORT_INTERVAL`, and of `OTEL_EXPORTER_OTLP_*` the `HEADERS`,
+//! `COMPRESSION`, `INSECURE` and `METRICS_TEMPORALITY_PREFERENCE`.
 
 use std::time::Duration;
 
 use super::propagation::Propagator;
+use crate::outbound::Way;
 
 /// How OTLP travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,10 +33,12 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// Whether it goes without TLS.
-    pub(super) fn is_plain(&self) -> bool {
-        let scheme = self.endpoint.get(..7);
-        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
+    /// The way there: an endpoint of gRPC may have no scheme, and then has TLS.
+    pub(super) fn way(&self) -> Way {
+        match self.endpoint.get(..7) {
+            Some(scheme) if scheme.eq_ignore_ascii_case("http://") => Way::Plain,
+            _ => Way::Secure,
+        }
     }
 }
 

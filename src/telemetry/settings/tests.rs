@@ -82,17 +82,17 @@ fn endpoints_follow_the_specification() {
 #[test]
 fn only_a_plain_endpoint_goes_without_tls() {
     for (endpoint, want) in [
-        ("http://c:4317", true),
-        ("HTTP://c:4317", true),
-        ("https://c:4317", false),
-        ("c:4317", false),
+        ("http://c:4317", Way::Plain),
+        ("HTTP://c:4317", Way::Plain),
+        ("https://c:4317", Way::Secure),
+        ("c:4317", Way::Secure),
     ] {
         let exporter = Exporter {
             endpoint: endpoint.to_owned(),
             protocol: Protocol::Grpc,
             timeout: DEFAULT_TIMEOUT,
         };
-        assert_eq!(exporter.is_plain(), want, "{endpoint}");
+        assert_eq!(exporter.way(), want, "{endpoint}");
     }
 }
 
