@@ -14,7 +14,7 @@ use incidentgate::{
     authorization::{Authorization, TokenOwner},
     caller::Caller,
     credentials::{Application, Credentials},
-    failure::{Failure, Kind},
+    failure::{Effect, Failure, Kind},
     graph::classify::{BodyEnd, Reply, classify},
     renewable::{Fetched, Renewable},
     retry::{Course, Doubt, Finding, Next, Policy, Reconciliation},
@@ -33,6 +33,7 @@ fn reply<'a>(status: StatusCode, headers: &'a HeaderMap, body: &'a [u8]) -> Repl
         body,
         body_end: BodyEnd::Complete,
         token_owner: TokenOwner::Caller,
+        effect: Effect::Action,
         now: SystemTime::UNIX_EPOCH,
     }
 }

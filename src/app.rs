@@ -13,7 +13,7 @@ use tonic::{codec::CompressionEncoding, service::Routes};
 use self::files::Watched;
 use crate::{
     audit::{Audit, AuditOptions, Fsync, Medium, OnFailure},
-    call::{Auditing, Calls, Resilience},
+    call::{Auditing, Calls, Resilience, Watching},
     callers::Callers,
     config::{AuditFsync, AuditSink, Config, OnAuditFailure, ReconciliationMode},
     credentials::Credentials,
@@ -215,6 +215,11 @@ fn resilience(config: &Config, gates: Gates) -> Resilience {
         budget: Budget::new(retry.max_tokens),
         gates,
         look_timeout: config.reconciliation.timeout,
+        watching: Watching {
+            min_interval: config.watch.min_interval,
+            max_interval: config.watch.max_interval,
+            polls_per_minute: config.watch.max_polls_per_minute,
+        },
     }
 }
 
@@ -251,6 +256,7 @@ fn limits(config: &Config) -> Limits {
             max_waiting: server.max_waiting,
             max_wait: server.max_wait,
         },
+        max_watchers: config.watch.max_watchers,
         handshake_timeout: server.handshake_timeout,
         idle_timeout: server.idle_timeout,
         max_connection_age: server.max_connection_age,

@@ -37,7 +37,7 @@ use tokio::sync::{Semaphore, oneshot};
 pub use self::{
     entry::Entry,
     file::is_in_use,
-    record::{Caller, Intent, Outcome},
+    record::{Act, Caller, Intent, Outcome},
 };
 use self::{
     file::LogFile,

@@ -3,7 +3,20 @@
 //! ```text
 //! [ attempt -> classify -> decide ]*  ->  Done | Failure
 //! ```
+//!
+//! | file | does |
+//! |---|---|
+//! | `work` | an action: POST, look at the task, POST again |
+//! | `looks`, `trail`, `progress` | … what the task shows, what the tries have left, how far it is |
+//! | `detachable`, `left` | … when its caller leaves |
+//! | `ask` | what may be made again: a reading, and the status that `update` sets |
+//! | `watch` | readings for all who follow a task |
+//! | `tools`, `access` | what all share, and the token of each |
+//! | `place`, `places` | a place among the calls in flight |
+//! | `record` | what the audit log hears |
 
+mod access;
+mod ask;
 mod detachable;
 mod done;
 mod left;
@@ -12,7 +25,10 @@ mod place;
 mod places;
 mod progress;
 mod record;
+mod tools;
 mod trail;
+mod update;
+mod watch;
 mod work;
 
 use std::{sync::Arc, time::Duration};
@@ -24,22 +40,19 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    detachable::Detachable,
-    left::Interruption,
-    looks::MAX_LOOKS,
-    progress::Progress,
-    work::{Tools, Work},
+    detachable::Detachable, left::Interruption, looks::MAX_LOOKS, progress::Progress, tools::Tools,
+    watch::Watches, work::Work,
 };
 pub use self::{
     done::{Confirmation, Done},
     place::Place,
     places::{PlaceLimits, Places},
-    record::Describe,
+    record::{Auditing, Describe},
+    watch::{Update, Watcher, Watching},
 };
 use crate::{
-    audit::Audit,
     caller::Caller,
-    command::Command,
+    command::{Command, ExecuteAction},
     credentials::Credential,
     deadline::Deadline,
     failure::Failure,
@@ -69,22 +82,15 @@ pub struct Resilience {
     pub gates: Gates,
     /// The most time for a look at the task.
     pub look_timeout: Duration,
-}
-
-/// Where each call is written down, and in which words.
-#[derive(Debug, Clone)]
-pub struct Auditing {
-    /// The log.
-    pub log: Audit,
-    /// How a failure is told to a caller.
-    pub describe: Describe,
+    /// How often a task is read for those who follow it.
+    pub watching: Watching,
 }
 
 /// One call: what to do, as whom, until when.
 #[derive(Debug)]
-pub struct Call {
-    /// Which task's action to start.
-    pub command: Command,
+pub struct Call<W = ExecuteAction> {
+    /// What is asked for.
+    pub command: Command<W>,
     /// Where the token for Graph comes from.
     pub credential: Credential,
     /// Who calls.
@@ -116,6 +122,7 @@ impl Calls {
             budget,
             gates,
             look_timeout,
+            watching,
         } = resilience;
         Self {
             tools: Arc::new(Tools {
@@ -125,6 +132,7 @@ impl Calls {
                 gates,
                 look_timeout,
                 looks: Semaphore::new(MAX_LOOKS),
+                watches: Watches::new(watching),
                 auditing,
                 metrics,
             }),
@@ -182,6 +190,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        audit::Audit,
         authorization::{Authorization, TokenOwner},
         command::{ClientRequestId, TaskId},
         failure::Kind,
@@ -216,6 +225,11 @@ mod tests {
                 budget: Budget::new(100),
                 gates,
                 look_timeout: SECOND,
+                watching: Watching {
+                    min_interval: SECOND,
+                    max_interval: SECOND,
+                    polls_per_minute: 60,
+                },
             },
             Auditing {
                 log: Audit::off(),
@@ -236,7 +250,9 @@ mod tests {
         };
         Arc::new(Call {
             command: Command {
-                task_id: TaskId::parse("213213".to_owned()).unwrap(),
+                what: ExecuteAction {
+                    task_id: TaskId::parse("213213".to_owned()).unwrap(),
+                },
                 client_request_id: ClientRequestId::parse_or_new(String::new()).unwrap(),
             },
             credential: Credential::Given(authorization),

@@ -1,25 +1,53 @@
-//! What a caller asks for, validated: which task's action to start.
+//! What a caller asks for, validated.
+
+mod list;
 
 use uuid::Uuid;
+
+pub use self::list::{ListTasks, MAX_PAGE_SIZE, Order, TimeRange};
+use crate::task::TaskStatus;
 
 /// The longest task id in bytes. Graph documents none; its ids are GUIDs or
 /// short numbers, so 256 is generous and still bounds the URL.
 const MAX_TASK_ID_BYTES: usize = 256;
 
-/// Start one task's action.
+/// What is asked for, and the id that marks it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Command {
-    /// The task.
-    pub task_id: TaskId,
+pub struct Command<W = ExecuteAction> {
+    /// What is asked for.
+    pub what: W,
     /// The id that marks the call in Graph's logs.
     pub client_request_id: ClientRequestId,
+}
+
+/// Start one task's action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecuteAction {
+    /// The task.
+    pub task_id: TaskId,
+}
+
+/// Read one task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GetTask {
+    /// The task.
+    pub task_id: TaskId,
+}
+
+/// Set one task's status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateTask {
+    /// The task.
+    pub task_id: TaskId,
+    /// Its new status.
+    pub status: TaskStatus,
 }
 
 /// The id of an incident task: 1 to 256 bytes without control characters, and
 /// neither `.` nor `..`, which URL parsers fold even when percent-encoded.
 ///
 /// It is not checked to be a GUID: the documentation says GUID and shows `213213`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TaskId(String);
 
 /// A GUID in the form `a2f0b4a6-7d3c-4c5e-9a52-0f6f2f6d9d11`.
@@ -59,9 +87,7 @@ impl ClientRequestId {
     /// Takes the caller's GUID, or makes one where it is empty.
     pub fn parse_or_new(id: String) -> Result<Self, String> {
         if id.is_empty() {
-            // From this thread's generator: the kernel's costs a system call.
-            let random = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
-            return Ok(Self(random.to_string()));
+            return Ok(Self::random());
         }
         // `Uuid` also reads the braced, the URN and the bare form; Graph takes this one.
         if id.len() == 36 && Uuid::try_parse(&id).is_ok() {
@@ -69,6 +95,13 @@ impl ClientRequestId {
         } else {
             Err("must be empty or a GUID such as a2f0b4a6-7d3c-4c5e-9a52-0f6f2f6d9d11".to_owned())
         }
+    }
+
+    /// A new one.
+    pub fn random() -> Self {
+        // From this thread's generator: the kernel's costs a system call.
+        let random = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
+        Self(random.to_string())
     }
 
     /// The GUID as an owned text.

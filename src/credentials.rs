@@ -20,7 +20,7 @@ mod transport;
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 pub use self::{
     application::Application,
@@ -53,6 +53,16 @@ pub enum Credential {
     Given(Authorization),
     /// It is fetched, and can be fetched again.
     Fetched(Renewable<Authorization>),
+}
+
+/// What tells whom Graph sees: equal for calls that Graph cannot tell apart. `Debug` never
+/// shows a token.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Identity {
+    /// The very token that came with the call.
+    Given(HeaderValue),
+    /// Where the token is fetched from: good as long as somebody holds the credential.
+    Fetched(usize),
 }
 
 /// The token of one call.
@@ -121,6 +131,22 @@ impl Credential {
         Ok(newer.map(Grant::Fetched))
     }
 
+    /// The token, if it came with the call.
+    pub fn given(&self) -> Option<&Authorization> {
+        match self {
+            Self::Given(authorization) => Some(authorization),
+            Self::Fetched(_) => None,
+        }
+    }
+
+    /// Whom Graph sees.
+    pub fn identity(&self) -> Identity {
+        match self {
+            Self::Given(authorization) => Identity::Given(authorization.header().clone()),
+            Self::Fetched(token) => Identity::Fetched(token.id()),
+        }
+    }
+
     /// Whether a token that Graph has refused can be renewed.
     pub fn is_renewable(&self) -> bool {
         matches!(self, Self::Fetched(_))
@@ -141,7 +167,7 @@ impl Grant {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderValue, header::AUTHORIZATION};
+    use http::header::AUTHORIZATION;
 
     use super::*;
     use crate::authorization::TokenOwner;

@@ -2,11 +2,15 @@
 //! success is one [`Failure`]; whoever decides something about it (a retry, a
 //! gRPC status, a log line) reads the same fields.
 
+mod effect;
 mod kind;
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
-pub use kind::{Kind, Origin, Outcome};
+pub use self::{
+    effect::Effect,
+    kind::{Kind, Origin, Outcome},
+};
 
 /// The longest claims challenge that is handed on. It travels in a trailer, whose block
 /// must stay under 6 KiB, and a cut challenge would be useless.
@@ -20,6 +24,8 @@ const MAX_CLAIMS_BYTES: usize = 1024;
 pub struct Failure {
     /// What happened: the row of the status table.
     pub kind: Kind,
+    /// What the call may have done by then; [`Effect::Action`] unless somebody says less.
+    pub effect: Effect,
     /// One English sentence or two for the developer of the caller.
     pub message: Box<str>,
     /// The fields of the request that were wrong, for [`Kind::InvalidRequest`]
@@ -32,7 +38,8 @@ pub struct Failure {
     pub claims: Option<Box<str>>,
     /// The id under which the call was, or would have been, sent to Graph.
     pub client_request_id: Option<String>,
-    /// How many POSTs have been handed to the connection for this call.
+    /// How many requests have been handed to the connection for this call: POSTs where it
+    /// is to start an action.
     pub attempts: u32,
     named_delay: Option<Duration>,
     source: Option<Arc<dyn Error + Send + Sync>>,
@@ -71,6 +78,7 @@ impl Failure {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self {
             kind,
+            effect: Effect::Action,
             message: message.into().into_boxed_str(),
             violations: Box::default(),
             reply: None,
@@ -119,11 +127,25 @@ impl Failure {
         self
     }
 
+    /// The call cannot have started an action.
+    #[must_use]
+    pub fn with_effect(mut self, effect: Effect) -> Self {
+        self.effect = effect;
+        self
+    }
+
+    /// Whether the very same call may be sent again after a while: the trouble passes, and
+    /// nothing was started.
+    pub fn may_be_sent_again(&self) -> bool {
+        self.kind.may_be_sent_again()
+            || (self.effect.is_idempotent() && self.kind.leaves_a_passing_doubt())
+    }
+
     /// How long to wait before the same call may be sent again; nothing unless
-    /// [`Kind::may_be_sent_again`], whoever named a time.
+    /// [`Failure::may_be_sent_again`], whoever named a time.
     pub fn retry_after(&self) -> Option<Duration> {
         let delay = || self.named_delay.unwrap_or(self.kind.usual_delay());
-        self.kind.may_be_sent_again().then(delay)
+        self.may_be_sent_again().then(delay)
     }
 
     /// The wait that somebody named ([`Failure::with_retry_after`]), whatever the kind.
@@ -133,7 +155,11 @@ impl Failure {
 
     /// Whether the action was started, as far as this call knows.
     pub fn outcome(&self) -> Outcome {
-        self.kind.outcome()
+        if self.effect.is_idempotent() {
+            Outcome::NotStarted
+        } else {
+            self.kind.outcome()
+        }
     }
 }
 
@@ -154,6 +180,29 @@ impl Error for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_starts_nothing_may_be_sent_again_where_only_the_answer_is_missing() {
+        for kind in Kind::ALL {
+            let action = Failure::new(kind, "");
+            assert_eq!(action.outcome(), kind.outcome());
+            assert_eq!(action.may_be_sent_again(), kind.may_be_sent_again());
+            for effect in [Effect::Update, Effect::Nothing] {
+                let failure = action.clone().with_effect(effect);
+                assert_eq!(failure.outcome(), Outcome::NotStarted, "{kind:?}");
+                let passes = matches!(
+                    kind,
+                    Kind::InternalError | Kind::ServerFault | Kind::ResponseLost
+                );
+                assert_eq!(
+                    failure.may_be_sent_again(),
+                    kind.may_be_sent_again() || passes,
+                    "{kind:?}"
+                );
+                assert_eq!(failure.retry_after().is_some(), failure.may_be_sent_again());
+            }
+        }
+    }
 
     #[test]
     fn claims_that_are_too_long_are_left_out() {

@@ -1,9 +1,10 @@
 //! Microsoft Graph: the only place that speaks HTTP to it, and the only one that
 //! knows what its answers mean.
 //!
-//! [`GraphClient::attempt`] sends one POST, and [`GraphClient::look`] reads the task.
-//! [`classify`] and [`read_task`] turn whatever came back into [`Accepted`], [`Seen`]
-//! or a [`Failure`]; nothing behind them looks at an HTTP status again.
+//! [`GraphClient::attempt`] sends one POST, and [`GraphClient::ask`] makes an [`Inquiry`],
+//! which may be made again. [`classify`] and [`inquiry`] turn whatever came back into
+//! [`Accepted`], [`Answered`] or a [`Failure`]; nothing behind them looks at an HTTP status
+//! again.
 
 mod body;
 mod challenge;
@@ -15,6 +16,7 @@ mod echo;
 mod error_body;
 mod error_kind;
 mod exchange;
+mod inquiry;
 mod lanes;
 mod refusal;
 mod request;
@@ -34,14 +36,15 @@ use crate::{
     telemetry::{Outcome, names},
 };
 
-pub use client::{Attempt, GraphClient, GraphOptions, Look};
+pub use client::{Ask, Attempt, GraphClient, GraphOptions};
 pub use clients::{BuildError, GraphTls};
 pub use departure::{Departed, Departure};
 pub use echo::{
     remove_from_headers as remove_token_from_headers, removed_from_body as remove_token_from_body,
 };
+pub use inquiry::{Found, Inquiry};
 pub use retry_after::{MAX_RETRY_AFTER, parse as parse_retry_after};
-pub use task::{ActionStatus, Seen, read_task};
+pub use task::{Page, read_page, read_task};
 pub use warning::parse as parse_warnings;
 
 /// Graph started the action.
@@ -70,6 +73,32 @@ impl Answer for Accepted {
             Err(failure) => failure.outcome().into(),
         };
         Some(KeyValue::new(names::ACTION_OUTCOME, outcome.as_str()))
+    }
+}
+
+/// What an [`Inquiry`] has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered<T> {
+    /// What was found.
+    pub found: T,
+    /// The HTTP status.
+    pub status: u16,
+    /// Graph's `request-id`.
+    pub graph_request_id: Option<String>,
+}
+
+impl<T: Found> Answer for Answered<T> {
+    fn status(&self) -> u16 {
+        self.status
+    }
+
+    fn graph_request_id(&self) -> Option<&str> {
+        self.graph_request_id.as_deref()
+    }
+
+    fn finding(result: &Result<Self, Failure>) -> Option<KeyValue> {
+        let status = result.as_ref().ok()?.found.action_status()?;
+        Some(KeyValue::new(names::ACTION_STATUS, status))
     }
 }
 

@@ -67,6 +67,7 @@ pub mod sandbox;
 pub mod scan;
 pub mod secret;
 pub mod server;
+pub mod task;
 pub mod telemetry;
 pub mod throttle;
 pub mod tls;

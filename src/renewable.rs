@@ -98,6 +98,11 @@ impl<T: Send + Sync + 'static> Renewable<T> {
         }))
     }
 
+    /// What tells it from every other one, as long as a clone lives.
+    pub fn id(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     /// The value, fetched if there is none that is good. Fails only if none could be
     /// fetched.
     ///

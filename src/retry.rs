@@ -83,8 +83,8 @@ pub enum Next {
 }
 
 impl Policy {
-    /// Sends again only what was certainly not started and passes by itself, or what
-    /// the task shows not to have been started; only while tries and the process's
+    /// Sends again only what was certainly not started and passes by itself, what the task
+    /// shows not to have been started, or what can start nothing; only while tries and the process's
     /// budget are left, and only if the wait ends before the caller's time does.
     ///
     /// The wait is the one that Graph named, and a random part of the backoff ("full
@@ -94,7 +94,7 @@ impl Policy {
         match finding {
             Finding::Failed(failure) if self.is_to_be_looked_at(failure, course) => Next::Reconcile,
             Finding::Failed(failure)
-                if failure.kind.may_be_sent_again() && course.doubt == Doubt::None =>
+                if failure.may_be_sent_again() && course.doubt == Doubt::None =>
             {
                 let floor = failure.named_delay().unwrap_or_default();
                 self.again(floor, course, random)

@@ -74,6 +74,7 @@ mod dialect;
 mod entra;
 mod fault;
 mod journal;
+mod listing;
 mod named;
 mod operation;
 mod reply;
@@ -160,6 +161,10 @@ impl Default for Options {
     }
 }
 
+fn graph_url(addr: SocketAddr) -> String {
+    format!("http://{addr}/beta")
+}
+
 /// A handle on a running sandbox. Clones share one sandbox, which runs until
 /// [`Sandbox::shutdown`] or the runtime's end.
 ///
@@ -179,9 +184,10 @@ impl Sandbox {
         reason = "the accept loop is spawned, so the caller has to be inside a runtime: async says so"
     )]
     pub async fn start(listener: TcpListener, options: Options) -> io::Result<Sandbox> {
+        let addr = listener.local_addr()?;
         let sandbox = Sandbox {
-            addr: listener.local_addr()?,
-            world: Arc::new(World::new(options)),
+            addr,
+            world: Arc::new(World::new(options, graph_url(addr))),
             closing: CancellationToken::new(),
             connections: TaskTracker::new(),
         };
@@ -201,7 +207,7 @@ impl Sandbox {
 
     /// The base URL for a Graph client, as `https://graph.microsoft.com/beta` would be.
     pub fn graph_url(&self) -> String {
-        format!("http://{}/beta", self.addr)
+        self.world.graph_url.clone()
     }
 
     /// A bearer token that is accepted, except with [`Tokens::Issued`]: see [`Sandbox::mint`].
@@ -242,6 +248,16 @@ impl Sandbox {
     /// How many POSTs for the task the journal holds, whatever became of them.
     pub fn posts(&self, id: &str) -> usize {
         self.world.count(id, Entry::is_post)
+    }
+
+    /// How many times the task was read, whatever became of it.
+    pub fn reads(&self, id: &str) -> usize {
+        self.world.count(id, Entry::is_read)
+    }
+
+    /// Returns once the task was read `n` times.
+    pub async fn wait_for_reads(&self, id: &str, n: usize) {
+        self.world.wait_until(|| self.reads(id) >= n).await;
     }
 
     /// How many requests in the journal really started the task's action.

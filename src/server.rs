@@ -58,6 +58,8 @@ pub struct Limits {
     pub max_header_list_size: u32,
     /// Action calls at a time on all connections together, and those that wait.
     pub places: PlaceLimits,
+    /// Calls at a time that follow a task.
+    pub max_watchers: usize,
     /// From accept to the end of the HTTP/2 handshake, the TLS handshake included.
     pub handshake_timeout: Duration,
     /// A connection without calls for this long is closed.

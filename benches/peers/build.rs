@@ -8,6 +8,9 @@ const FILE: &str = "incidentgate/v1/incident_task_service.proto";
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={PROTO}");
     let descriptors = protox::compile([FILE], [PROTO])?;
-    tonic_prost_build::compile_fds(descriptors)?;
+    // The floor answers one call.
+    tonic_prost_build::configure()
+        .generate_default_stubs(true)
+        .compile_fds(descriptors)?;
     Ok(())
 }

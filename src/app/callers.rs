@@ -14,7 +14,7 @@ pub(super) fn callers(config: &Config, metrics: Metrics) -> anyhow::Result<Calle
     if !config.authenticates_callers() {
         return Ok(Callers::open());
     }
-    let callers = &config.callers;
+    let (callers, policy) = (&config.callers, &config.policy);
     let extra_roots = bundle("callers.jwt_ca_file", callers.jwt_ca_file.as_deref())?;
     let options = CallerOptions {
         certificates: config.tls.client_ca_file.is_some(),
@@ -27,8 +27,12 @@ pub(super) fn callers(config: &Config, metrics: Metrics) -> anyhow::Result<Calle
             timeout: callers.jwt_timeout,
         }),
         policy: Policy {
-            execute_response_action: config.policy.execute_response_action.clone(),
-            reflection: config.policy.reflection.clone(),
+            execute_response_action: policy.execute_response_action.clone(),
+            get_incident_task: policy.get_incident_task.clone(),
+            list_incident_tasks: policy.list_incident_tasks.clone(),
+            update_incident_task: policy.update_incident_task.clone(),
+            watch_incident_task: policy.watch_incident_task.clone(),
+            reflection: policy.reflection.clone(),
         },
     };
     Callers::new(options, metrics).context("callers.jwt_issuer")

@@ -5,7 +5,7 @@ use std::{
     io::{self, BufRead, Read as _},
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use uuid::Uuid;
 
 use super::record::{Caller, Event};
@@ -29,7 +29,7 @@ pub struct Reader {
 pub struct Pending {
     /// In the order of their intents.
     pub calls: Vec<PendingCall>,
-    /// How many intents there are, open or not.
+    /// How many intents to start an action there are, open or not.
     pub intents: u64,
     /// Lines that are no records: torn by a crash, or somebody else's.
     pub unreadable: u64,
@@ -70,8 +70,12 @@ struct Numbered {
 
 /// A line: what is needed of it.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Record {
     event: Event,
+    /// A new status: it starts nothing.
+    #[serde(default)]
+    set_status: Option<IgnoredAny>,
     #[serde(flatten)]
     call: PendingCall,
 }
@@ -118,8 +122,16 @@ impl Reader {
     }
 
     fn line(&mut self, line: &[u8]) {
-        let Ok(Record { event, call }) = serde_json::from_slice(line) else {
+        let Ok(record) = serde_json::from_slice(line) else {
             self.unreadable += 1;
+            return;
+        };
+        let Record {
+            event,
+            set_status: None,
+            call,
+        } = record
+        else {
             return;
         };
         match event {

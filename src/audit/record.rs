@@ -15,10 +15,12 @@ const MAX_TEXT: usize = 128;
 /// A proven name is cut at so many characters; a SPIFFE ID has 2048 bytes at most.
 const MAX_NAME: usize = 2048;
 
-/// What is known of a call before its POST leaves.
+/// What is known of a call before its request leaves.
 #[derive(Debug, Clone)]
 pub struct Intent {
-    /// The task whose action is to be started.
+    /// What it is to do.
+    pub act: Act,
+    /// The task that it is about.
     pub task_id: String,
     /// The `client-request-id` that Graph gets.
     pub client_request_id: String,
@@ -28,7 +30,16 @@ pub struct Intent {
     pub trace_id: Option<String>,
 }
 
-/// Who asks for an action.
+/// What a call is to do. Reading is nothing that is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Start the task's action.
+    Execute,
+    /// Set the task's status, to this word of Graph's.
+    SetStatus(&'static str),
+}
+
+/// Who asks for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     /// The address of the socket's other end: a proxy's, where there is one.
@@ -51,7 +62,7 @@ pub struct Caller {
 /// What became of a call.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// Whether the action was started.
+    /// Whether the action was started, or the status was set.
     pub outcome: telemetry::Outcome,
     /// The upper-case name of the gRPC status that the caller got, or would have got.
     pub code: &'static str,
@@ -59,7 +70,7 @@ pub struct Outcome {
     pub reason: Option<String>,
     /// The `request-id` of Graph's answer.
     pub graph_request_id: Option<String>,
-    /// How many POSTs may have left; 0 also where a fault of the gateway kept them from
+    /// How many requests may have left; 0 also where a fault of the gateway kept them from
     /// being counted.
     pub attempts: u32,
 }
@@ -74,11 +85,32 @@ pub(super) enum Event {
 
 /// What both lines of a call say, its id among them: made once.
 #[derive(Debug)]
-pub(super) struct Subject(Members);
+pub(super) struct Subject {
+    act: Act,
+    members: Members,
+}
 
 /// Room in bytes for what is usual; a longer text takes more.
 const USUAL_SUBJECT: usize = 384;
 const BESIDE_SUBJECT: usize = 256;
+
+/// The member that tells a record of a new status from one of an action.
+const SET_STATUS: &str = "setStatus";
+
+// === impl Act ===
+
+impl Act {
+    /// The word for what became of it.
+    fn outcome(self, outcome: telemetry::Outcome) -> &'static str {
+        use telemetry::Outcome::{AlreadyStarted, NotStarted, Observed, Started, Unknown};
+        match (self, outcome) {
+            (Self::Execute, outcome) => outcome.as_str(),
+            (Self::SetStatus(_), Started | Observed) => "UPDATED",
+            (Self::SetStatus(_), NotStarted | AlreadyStarted) => "NOT_UPDATED",
+            (Self::SetStatus(_), Unknown) => "UNKNOWN",
+        }
+    }
+}
 
 // === impl Subject ===
 
@@ -90,13 +122,19 @@ impl Subject {
         let mut buffer = Uuid::encode_buffer();
         members.text("id", id.hyphenated().encode_lower(&mut buffer), MAX_TEXT);
         members.text("taskId", &intent.task_id, MAX_TASK_ID);
+        if let Act::SetStatus(status) = intent.act {
+            members.text(SET_STATUS, status, MAX_TEXT);
+        }
         members.text("clientRequestId", &intent.client_request_id, MAX_TEXT);
         members.optional("traceId", intent.trace_id.as_deref(), MAX_TEXT);
         members.object("caller", |members| intent.caller.write(members));
-        Self(members)
+        Self {
+            act: intent.act,
+            members,
+        }
     }
 
-    /// The line that says that a POST is about to leave.
+    /// The line that says that the request is about to leave.
     pub(super) fn intent_line(&self, now: SystemTime) -> Vec<u8> {
         self.begin(now, Event::Intent).into_line()
     }
@@ -109,7 +147,7 @@ impl Subject {
         elapsed: Duration,
     ) -> Vec<u8> {
         let mut line = self.begin(now, Event::Outcome);
-        line.text("outcome", outcome.outcome.as_str(), MAX_TEXT);
+        line.text("outcome", self.act.outcome(outcome.outcome), MAX_TEXT);
         line.text("code", outcome.code, MAX_TEXT);
         line.optional("reason", outcome.reason.as_deref(), MAX_TEXT);
         let graph_request_id = outcome.graph_request_id.as_deref();
@@ -122,11 +160,11 @@ impl Subject {
 
     /// A line as far as the subject. The time is RFC 3339 in UTC, with microseconds.
     fn begin(&self, now: SystemTime, event: Event) -> Members {
-        let mut line = Members::of_line(self.0.len() + BESIDE_SUBJECT);
+        let mut line = Members::of_line(self.members.len() + BESIDE_SUBJECT);
         let now = humantime::format_rfc3339_micros(now).to_string();
         line.text("time", &now, MAX_TEXT);
         line.text("event", event.as_str(), MAX_TEXT);
-        line.extend(&self.0);
+        line.extend(&self.members);
         line
     }
 }
@@ -181,6 +219,7 @@ mod tests {
 
     fn intent() -> Intent {
         Intent {
+            act: Act::Execute,
             task_id: "213213".to_owned(),
             client_request_id: "a2f0b4a6-7d3c-4c5e-9a52-0f6f2f6d9d11".to_owned(),
             caller: Caller {

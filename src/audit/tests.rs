@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A call for this task.
 fn intent(task: &str) -> Intent {
     Intent {
+        act: Act::Execute,
         task_id: task.to_owned(),
         client_request_id: "a2f0b4a6-7d3c-4c5e-9a52-0f6f2f6d9d11".to_owned(),
         caller: Caller {
@@ -34,6 +35,7 @@ fn intent(task: &str) -> Intent {
 pub(super) fn intent_of(text: &str) -> Intent {
     let text = || text.to_owned();
     Intent {
+        act: Act::Execute,
         task_id: text(),
         client_request_id: text(),
         caller: Caller {

@@ -1,8 +1,10 @@
 //! A call that reached its end: the action has been started.
 
+use super::looks::Seen;
 use crate::{
     failure::Failure,
-    graph::{Accepted, ActionStatus, ProviderWarning, Seen},
+    graph::{Accepted, ProviderWarning},
+    task::ActionStatus,
     telemetry::Outcome,
 };
 

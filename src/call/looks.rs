@@ -7,12 +7,23 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::work::Work;
 use crate::{
+    command::{Command, GetTask},
     credentials::Grant,
     failure::{Failure, Kind},
-    graph::{Departed, Departure, Look, Seen},
+    graph::{Answered, Ask, Departed, Departure},
     retry::Reconciliation,
+    task::{ActionStatus, Open, Task},
     telemetry::Reconciled,
 };
+
+/// What a look at the task has shown of its action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// How far it is.
+    pub(super) action_status: ActionStatus,
+    /// Graph's `request-id` of this reading.
+    pub(super) graph_request_id: Option<String>,
+}
 
 /// The most looks at a time. Where thousands of calls hang, Graph is in trouble: as many
 /// looks would be no help, and giving them up at once would make Graph's side end the
@@ -81,7 +92,7 @@ impl Work {
         match seen {
             Ok(seen) => Some(seen),
             Err(failure) => {
-                self.heed(&failure, grant);
+                self.tools.heed(&failure, grant);
                 tracing::info!(
                     parent: self.call.span.span(),
                     client_request_id = self.call.command.client_request_id.as_str(),
@@ -100,21 +111,42 @@ impl Work {
             let message = "too many tasks are being looked at";
             return Err(Failure::new(Kind::GatewayOverloaded, message));
         };
-        let look = Look {
-            command: &self.call.command,
-            authorization: grant.authorization(),
-            until,
-            parent: self.call.span.span(),
+        let command = Command {
+            what: GetTask {
+                task_id: self.call.command.what.task_id.clone(),
+            },
+            client_request_id: self.call.command.client_request_id.clone(),
         };
-        let mut seen = self.tools.graph.look(look).await;
-        for _ in 1..MAX_LOOK_TRIES {
-            match &seen {
-                Err(failure) if failure.kind == Kind::Unreachable => {
-                    seen = self.tools.graph.look(look).await;
+        let mut tries = 1;
+        loop {
+            let answered = self.tools.graph.ask(Ask {
+                command: &command,
+                authorization: grant.authorization(),
+                number: tries,
+                until,
+                parent: self.call.span.span(),
+            });
+            match answered.await {
+                Err(failure) if failure.kind == Kind::Unreachable && tries < MAX_LOOK_TRIES => {
+                    tries += 1;
                 }
-                _ => break,
+                answered => return answered.and_then(seen),
             }
         }
-        seen
+    }
+}
+
+/// A state that is not known here says nothing about the action.
+fn seen(answered: Answered<Task>) -> Result<Seen, Failure> {
+    let action_status = answered.found.action_status.as_ref().and_then(Open::known);
+    match action_status {
+        Some(action_status) => Ok(Seen {
+            action_status,
+            graph_request_id: answered.graph_request_id,
+        }),
+        None => Err(Failure::new(
+            Kind::UnreadableReply,
+            "the task shows no state of its action that is known",
+        )),
     }
 }

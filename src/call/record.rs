@@ -1,16 +1,28 @@
 //! What the audit log says of one call.
 
 use super::{
+    Call,
     done::{Done, outcome},
     left::{CANCELLED, Left},
     progress::Progress,
 };
 use crate::{
-    audit::{Entry, Outcome},
-    failure::Failure,
+    audit::{Act, Audit, Caller, Entry, Intent, Outcome},
+    authorization::Authorization,
+    command::TaskId,
+    failure::{Failure, Kind},
     graph::Departed,
     telemetry,
 };
+
+/// Where each call is written down that may change something, and in which words.
+#[derive(Debug, Clone)]
+pub struct Auditing {
+    /// The log.
+    pub log: Audit,
+    /// How a failure is told to a caller.
+    pub describe: Describe,
+}
 
 /// Says how a failure is told to a caller: the gRPC code's name and the reason. The
 /// gRPC side knows.
@@ -23,6 +35,49 @@ pub(super) struct Record {
     entry: Option<Entry>,
     progress: Progress,
     describe: Describe,
+}
+
+// === impl Auditing ===
+
+impl Auditing {
+    /// The intent stands in the log before anything leaves.
+    pub(super) async fn record(&self, intent: impl FnOnce() -> Intent) -> Result<Entry, Failure> {
+        self.log.intent(intent).await.map_err(|error| {
+            Failure::new(
+                Kind::AuditUnavailable,
+                format!("{error}, and nothing is sent to Graph unrecorded"),
+            )
+            .because(error)
+        })
+    }
+}
+
+// === impl Call ===
+
+impl<W> Call<W> {
+    /// What the log says of the call before anything leaves. `given`: the caller's own
+    /// token for Graph, if that is what Graph is shown.
+    pub(super) fn intent(
+        &self,
+        act: Act,
+        task_id: &TaskId,
+        given: Option<&Authorization>,
+    ) -> Intent {
+        Intent {
+            act,
+            task_id: task_id.as_str().to_owned(),
+            client_request_id: self.command.client_request_id.as_str().to_owned(),
+            caller: Caller {
+                peer: self.peer.text().to_owned(),
+                names: self.caller.identities().map(ToString::to_string).collect(),
+                allowed_by: self.caller.pattern().map(str::to_owned),
+                claims: given
+                    .and_then(|token| self.peer.last_claims.of(token))
+                    .unwrap_or_default(),
+            },
+            trace_id: self.span.trace_id(),
+        }
+    }
 }
 
 // === impl Record ===
@@ -118,13 +173,14 @@ mod tests {
 
     use super::{super::left::Interruption, *};
     use crate::{
-        audit::{Audit, AuditOptions, Caller, Fsync, Intent, Medium, OnFailure},
-        failure::{Kind, Outcome::Unknown},
+        audit::{AuditOptions, Fsync, Medium, OnFailure},
+        failure::Outcome::Unknown,
         telemetry::Metrics,
     };
 
     fn intent() -> Intent {
         Intent {
+            act: Act::Execute,
             task_id: "213213".to_owned(),
             client_request_id: "a2f0b4a6-7d3c-4c5e-9a52-0f6f2f6d9d11".to_owned(),
             caller: Caller {

@@ -1,5 +1,6 @@
 //! What the tries of one call have left behind.
 
+use super::access::Access;
 use crate::{
     credentials::Grant,
     failure::{Failure, Kind, Outcome},
@@ -10,10 +11,7 @@ use crate::{
 /// What the tries of one call have left behind.
 #[derive(Debug)]
 pub(super) struct Trail {
-    /// The token for the next try.
-    pub(super) grant: Grant,
-    /// Whether it was renewed because Graph had refused the one before.
-    pub(super) renewed: bool,
+    pub(super) access: Access,
     pub(super) tries: u32,
     /// The last failure that left the outcome unknown.
     pub(super) lost: Option<Failure>,
@@ -25,8 +23,7 @@ pub(super) struct Trail {
 impl Trail {
     pub(super) fn new(grant: Grant) -> Self {
         Self {
-            grant,
-            renewed: false,
+            access: Access::new(grant),
             tries: 0,
             lost: None,
             resent: false,

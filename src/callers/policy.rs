@@ -12,6 +12,14 @@ use crate::{
 pub struct Policy {
     /// Who may start actions.
     pub execute_response_action: Vec<Pattern>,
+    /// Who may read tasks.
+    pub get_incident_task: Vec<Pattern>,
+    /// Who may list tasks.
+    pub list_incident_tasks: Vec<Pattern>,
+    /// Who may set the status of tasks.
+    pub update_incident_task: Vec<Pattern>,
+    /// Who may follow tasks.
+    pub watch_incident_task: Vec<Pattern>,
     /// Who may use reflection.
     pub reflection: Vec<Pattern>,
 }
@@ -21,6 +29,14 @@ pub struct Policy {
 pub enum Rpc {
     /// Start an action.
     ExecuteResponseAction,
+    /// Read a task.
+    GetIncidentTask,
+    /// List tasks.
+    ListIncidentTasks,
+    /// Set a task's status.
+    UpdateIncidentTask,
+    /// Follow a task.
+    WatchIncidentTask,
     /// Read the service's description.
     Reflection,
 }
@@ -28,9 +44,15 @@ pub enum Rpc {
 /// The policy, with each pattern also as text.
 #[derive(Debug)]
 pub(super) struct Listed {
-    execute_response_action: Vec<(Pattern, Arc<str>)>,
-    reflection: Vec<(Pattern, Arc<str>)>,
+    execute_response_action: Patterns,
+    get_incident_task: Patterns,
+    list_incident_tasks: Patterns,
+    update_incident_task: Patterns,
+    watch_incident_task: Patterns,
+    reflection: Patterns,
 }
+
+type Patterns = Vec<(Pattern, Arc<str>)>;
 
 impl Listed {
     pub(super) fn new(policy: Policy) -> Self {
@@ -43,6 +65,10 @@ impl Listed {
         };
         Self {
             execute_response_action: listed(policy.execute_response_action),
+            get_incident_task: listed(policy.get_incident_task),
+            list_incident_tasks: listed(policy.list_incident_tasks),
+            update_incident_task: listed(policy.update_incident_task),
+            watch_incident_task: listed(policy.watch_incident_task),
             reflection: listed(policy.reflection),
         }
     }
@@ -51,6 +77,10 @@ impl Listed {
     pub(super) fn permit(&self, caller: Caller, rpc: Rpc) -> Result<Caller, Failure> {
         let patterns = match rpc {
             Rpc::ExecuteResponseAction => &self.execute_response_action,
+            Rpc::GetIncidentTask => &self.get_incident_task,
+            Rpc::ListIncidentTasks => &self.list_incident_tasks,
+            Rpc::UpdateIncidentTask => &self.update_incident_task,
+            Rpc::WatchIncidentTask => &self.watch_incident_task,
             Rpc::Reflection => &self.reflection,
         };
         let allowing = patterns
@@ -68,6 +98,10 @@ impl Rpc {
     const fn what(self) -> &'static str {
         match self {
             Self::ExecuteResponseAction => "call ExecuteResponseAction",
+            Self::GetIncidentTask => "call GetIncidentTask",
+            Self::ListIncidentTasks => "call ListIncidentTasks",
+            Self::UpdateIncidentTask => "call UpdateIncidentTask",
+            Self::WatchIncidentTask => "call WatchIncidentTask",
             Self::Reflection => "use reflection",
         }
     }
@@ -76,6 +110,10 @@ impl Rpc {
     const fn key(self) -> &'static str {
         match self {
             Self::ExecuteResponseAction => "policy.execute_response_action",
+            Self::GetIncidentTask => "policy.get_incident_task",
+            Self::ListIncidentTasks => "policy.list_incident_tasks",
+            Self::UpdateIncidentTask => "policy.update_incident_task",
+            Self::WatchIncidentTask => "policy.watch_incident_task",
             Self::Reflection => "policy.reflection",
         }
     }

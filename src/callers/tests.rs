@@ -38,6 +38,7 @@ fn callers(issuer: &TestIssuer) -> Callers {
         policy: Policy {
             execute_response_action: vec![Pattern::Any],
             reflection: vec![Pattern::Any],
+            ..Policy::default()
         },
         ..CallerOptions::default()
     };

@@ -226,6 +226,21 @@ settings! {
         timeout: Duration = "2s", duration(MS, HOUR);
     }
 
+    /// Following tasks to their end (`WatchIncidentTask`). A task is read once for all who
+    /// follow it with the same identity at Graph.
+    watch: Watch {
+        /// Calls at the same time that follow a task; further ones are refused at once.
+        max_watchers: usize = "4096", whole(1, 1_000_000);
+        /// Time from one reading of a task to the next, when it has just changed.
+        min_interval: Duration = "1s", duration(MS, HOUR);
+        /// Longest time between two readings of a task: each is half as long again as the
+        /// one before, while nothing changes.
+        max_interval: Duration = "15s", duration(MS, HOUR);
+        /// Readings in a minute for all followed tasks together; with more tasks each is read
+        /// less often. Graph documents no limit for them; for its neighbours it is 100.
+        max_polls_per_minute: u32 = "100", whole(1, 1_000_000);
+    }
+
     /// As whom the gateway calls Graph.
     credentials: Credentials {
         /// Whose token goes to Graph: `passthrough` sends on the caller's own
@@ -288,6 +303,14 @@ settings! {
     policy: Policy {
         /// Who may start actions.
         execute_response_action: Vec<Pattern> = "" sandbox "*", list(caller());
+        /// Who may read a task.
+        get_incident_task: Vec<Pattern> = "" sandbox "*", list(caller());
+        /// Who may list tasks.
+        list_incident_tasks: Vec<Pattern> = "" sandbox "*", list(caller());
+        /// Who may set the status of tasks.
+        update_incident_task: Vec<Pattern> = "" sandbox "*", list(caller());
+        /// Who may follow tasks.
+        watch_incident_task: Vec<Pattern> = "" sandbox "*", list(caller());
         /// Who may use reflection.
         reflection: Vec<Pattern> = "*", list(caller());
     }

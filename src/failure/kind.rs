@@ -220,6 +220,14 @@ impl Kind {
         )
     }
 
+    /// Whether nobody knows what became of the request, and the same one may well succeed.
+    pub const fn leaves_a_passing_doubt(self) -> bool {
+        matches!(
+            self,
+            Self::InternalError | Self::ServerFault | Self::ResponseLost
+        )
+    }
+
     /// Whether Graph has refused the token that it was shown.
     pub const fn refuses_token(self) -> bool {
         matches!(

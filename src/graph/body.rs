@@ -3,7 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, timeout_at};
 
-/// The most bytes of a body that are read. Graph's errors are under 2 KiB.
+/// The most bytes of a body that are read, unless it is a list. Graph's errors are under
+/// 2 KiB.
 pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// A body as far as it came.
@@ -18,7 +19,7 @@ pub(super) struct CappedBody {
 pub enum BodyEnd {
     /// Regularly.
     Complete,
-    /// It was longer than 64 KiB; the rest was not read.
+    /// It was longer than the cap; the rest was not read.
     TooLong,
     /// The connection broke, the time was up, or the encoding was faulty.
     Lost,
@@ -34,13 +35,17 @@ impl CappedBody {
     }
 }
 
-/// Reads until the body ends, the cap is reached or `until` has passed.
-pub(super) async fn read(mut response: reqwest::Response, until: Instant) -> CappedBody {
+/// Reads until the body ends, `max` bytes are reached or `until` has passed.
+pub(super) async fn read(
+    mut response: reqwest::Response,
+    until: Instant,
+    max: usize,
+) -> CappedBody {
     let mut collected = BytesMut::new();
     let end = loop {
         match timeout_at(until, response.chunk()).await {
             Ok(Ok(Some(chunk))) => {
-                let room = MAX_BODY_BYTES - collected.len();
+                let room = max - collected.len();
                 collected.extend_from_slice(&chunk[..chunk.len().min(room)]);
                 if chunk.len() > room {
                     break BodyEnd::TooLong;

@@ -1,6 +1,6 @@
 //! What an answer of Graph's means: a pure function of status, headers and body.
 
-use std::time::SystemTime;
+use std::{borrow::Cow, time::SystemTime};
 
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use serde_json::Value;
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     authorization::TokenOwner,
-    failure::{Failure, GraphReply, Kind, Violation},
+    failure::{Effect, Failure, GraphReply, Kind, Violation},
 };
 
 pub use super::body::BodyEnd;
@@ -33,6 +33,8 @@ pub struct Reply<'a> {
     pub body_end: BodyEnd,
     /// Whose token Graph was shown.
     pub token_owner: TokenOwner,
+    /// What the request may have done.
+    pub effect: Effect,
     /// The wall clock, for dates in `Retry-After`.
     pub now: SystemTime,
 }
@@ -97,10 +99,16 @@ fn is_tracking_object(body: &[u8]) -> bool {
 
 pub(super) fn failure(kind: Kind, reply: &Reply<'_>, error: ErrorBody) -> Failure {
     let message = match &error.message {
-        Some(said) => format!("{}: {said}", headline(kind)),
-        None => format!("{} (HTTP {})", headline(kind), reply.status.as_u16()),
+        Some(said) => format!("{}: {said}", headline(kind, reply.effect)),
+        None => format!(
+            "{} (HTTP {})",
+            headline(kind, reply.effect),
+            reply.status.as_u16()
+        ),
     };
-    let mut failure = Failure::new(kind, message).with_claims(challenge::claims(reply.headers));
+    let mut failure = Failure::new(kind, message)
+        .with_effect(reply.effect)
+        .with_claims(challenge::claims(reply.headers));
     if kind == Kind::InvalidTaskId {
         failure.violations = Box::new([Violation {
             field: "incident_task_id",
@@ -123,12 +131,15 @@ pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
 }
 
 /// What the caller reads before Graph's own words.
-fn headline(kind: Kind) -> &'static str {
-    match kind {
+fn headline(kind: Kind, effect: Effect) -> Cow<'static, str> {
+    let headline = match kind {
         Kind::UnsupportedActionType => "this type of action cannot be started by the API",
         Kind::ActionAlreadyInProgress => "the action has been started before",
         Kind::InvalidTaskId => "Graph refused the task id",
-        Kind::GraphApiNotFound => "Graph does not know the API executeResponseAction",
+        Kind::GraphApiNotFound if effect == Effect::Action => {
+            "Graph does not know the API executeResponseAction"
+        }
+        Kind::GraphApiNotFound => "Graph does not know the API incidentTasks",
         Kind::CallerTokenRejected => "Graph rejected the caller's token",
         Kind::GatewayCredentialRejected => "Graph rejected the gateway's own token",
         Kind::Forbidden => "Graph does not allow this",
@@ -140,14 +151,15 @@ fn headline(kind: Kind) -> &'static str {
         Kind::Conflict => "Graph reports a conflict with the task's current state",
         Kind::PreconditionFailed => "Graph reports that the task is not in a state for this",
         Kind::Throttled => "Graph throttles the calls",
-        Kind::Unavailable => "Graph is not available now and did not start the action",
+        Kind::Unavailable if effect == Effect::Action => {
+            "Graph is not available now and did not start the action"
+        }
+        Kind::Unavailable => "Graph is not available now",
         Kind::QuotaExhausted => "Graph reports an exhausted quota",
         Kind::NotImplemented => "Graph has not implemented this",
-        Kind::InternalError => "Graph failed, and the action may have been started",
-        Kind::ServerFault => {
-            "Graph or a proxy before it failed, and the action may have been started"
-        }
-        Kind::ResponseLost => "Graph's answer was lost, and the action may have been started",
+        Kind::InternalError => return doubtful("Graph failed", effect),
+        Kind::ServerFault => return doubtful("Graph or a proxy before it failed", effect),
+        Kind::ResponseLost => return doubtful("Graph's answer was lost", effect),
         Kind::BadRequest
         | Kind::InvalidRequest
         | Kind::CallerUnauthenticated
@@ -163,5 +175,14 @@ fn headline(kind: Kind) -> &'static str {
         | Kind::DeadlineBeforeSend
         | Kind::DeadlineAfterSend
         | Kind::GatewayFault => "Graph refused the request",
+    };
+    headline.into()
+}
+
+/// What has happened, and what may have happened by it.
+pub(super) fn doubtful(what: &'static str, effect: Effect) -> Cow<'static, str> {
+    match effect.doubt() {
+        Some(doubt) => format!("{what}, and {doubt}").into(),
+        None => what.into(),
     }
 }

@@ -8,20 +8,21 @@ use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
 use super::{
-    Accepted, Seen,
-    classify::classify,
+    Accepted, Answered,
+    body::MAX_BODY_BYTES,
+    classify::{Reply, classify},
     clients::{BuildError, Clients, GraphTls},
     departure::Departure,
-    exchange::Exchange,
+    exchange::{Exchange, Reading},
+    inquiry::{self, Inquiry},
     lanes::Turn,
     request::{self, Tasks},
     span::{Operation, RequestTelemetry},
-    task::read_task,
 };
 use crate::{
     authorization::Authorization,
     command::Command,
-    failure::Failure,
+    failure::{Effect, Failure},
     telemetry::{Metrics, Propagator},
 };
 
@@ -77,13 +78,15 @@ pub struct Attempt<'a> {
     pub parent: &'a Span,
 }
 
-/// What a look at the task needs.
-#[derive(Debug, Clone, Copy)]
-pub struct Look<'a> {
-    /// The task and the client-request-id.
-    pub command: &'a Command,
+/// What a request needs that may be made again.
+#[derive(Debug)]
+pub struct Ask<'a, I> {
+    /// What is asked for, and the client-request-id.
+    pub command: &'a Command<I>,
     /// What Graph is shown.
     pub authorization: &'a Authorization,
+    /// 1 for the first.
+    pub number: u32,
     /// When to give it up.
     pub until: Instant,
     /// The span of the call.
@@ -134,16 +137,20 @@ impl GraphClient {
             departure,
             parent,
         } = attempt;
-        let operation = Operation::Execute {
-            resend_count: number - 1,
-        };
-        let span = shared.telemetry.start(parent, operation);
+        let span = shared.telemetry.start(parent, Operation::Execute, number);
         let until = Instant::now() + shared.attempt_timeout;
         let request = request::execute(&shared.tasks, command, authorization, departure, &span);
         let sent = request.map(|request| shared.post(request, on_new_connection));
         let mut exchange = match sent {
             Ok((_turn, response)) => match timeout_at(until, response).await {
-                Ok(Ok(response)) => Exchange::read(response, authorization, until, classify).await,
+                Ok(Ok(response)) => {
+                    let reading = Reading {
+                        effect: Effect::Action,
+                        max_bytes: MAX_BODY_BYTES,
+                        until,
+                    };
+                    Exchange::read(response, authorization, reading, classify).await
+                }
                 Ok(Err(error)) => Exchange::broken(departure, Some(error)),
                 Err(_) => Exchange::broken(departure, None),
             },
@@ -156,17 +163,23 @@ impl GraphClient {
         exchange.result
     }
 
-    /// Reads the task, to see whether its action has been started. Cancel-safe: a
-    /// reading changes nothing.
-    ///
-    /// An error says why nothing was seen; its outcome says nothing about the action.
-    pub async fn look(&self, look: Look<'_>) -> Result<Seen, Failure> {
+    /// Makes one request that may be made again: it reads, or sets what it sets. Its time
+    /// is that of one attempt at the most. Cancel-safe, as far as nobody asks what became
+    /// of it.
+    pub async fn ask<I: Inquiry>(&self, ask: Ask<'_, I>) -> Result<Answered<I::Found>, Failure> {
         let shared = &*self.0;
-        let span = shared.telemetry.start(look.parent, Operation::Read);
-        let exchange = match request::read(&shared.tasks, look.command, look.authorization, &span) {
-            Ok(request) => shared.read(request, look.authorization, look.until).await,
-            Err(failure) => Exchange::unsent(failure),
+        let span = shared
+            .telemetry
+            .start(ask.parent, I::operation(), ask.number);
+        let request = request::inquiry(&shared.tasks, ask.command, ask.authorization, &span);
+        let mut exchange = match request {
+            Ok(request) => shared.ask(request, &ask).await,
+            Err(failure) => Exchange::unsent(failure.with_effect(I::EFFECT)),
         };
+        if let Err(failure) = &mut exchange.result {
+            let id = ask.command.client_request_id.as_str();
+            failure.client_request_id = Some(id.to_owned());
+        }
         span.end(&exchange);
         exchange.result
     }
@@ -192,17 +205,27 @@ impl Shared {
         (turn, response)
     }
 
-    async fn read(
+    async fn ask<I: Inquiry>(
         &self,
         request: Request,
-        authorization: &Authorization,
-        until: Instant,
-    ) -> Exchange<Seen> {
-        let response = self.clients.load().looks.execute(request);
+        ask: &Ask<'_, I>,
+    ) -> Exchange<Answered<I::Found>> {
+        let until = ask.until.min(Instant::now() + self.attempt_timeout);
+        // The room is held until the answer is read.
+        let turn = self.clients.load().inquiries.enter();
+        let response = turn.client().execute(request);
+        let reading = Reading {
+            effect: I::EFFECT,
+            max_bytes: I::MAX_BYTES,
+            until,
+        };
         match timeout_at(until, response).await {
-            Ok(Ok(response)) => Exchange::read(response, authorization, until, read_task).await,
-            Ok(Err(error)) => Exchange::unread(Some(error)),
-            Err(_) => Exchange::unread(None),
+            Ok(Ok(response)) => {
+                let read = |reply: &Reply<'_>| inquiry::read(&ask.command.what, &self.tasks, reply);
+                Exchange::read(response, ask.authorization, reading, read).await
+            }
+            Ok(Err(error)) => Exchange::unanswered(I::EFFECT, Some(error)),
+            Err(_) => Exchange::unanswered(I::EFFECT, None),
         }
     }
 }

@@ -31,9 +31,9 @@ pub(super) struct Clients {
     pub(super) pooled: Lanes,
     /// Keeps no connection, so that each request makes one of its own.
     pub(super) unpooled: Client,
-    /// For looks: where POSTs and their connections are in trouble, these are not, and
-    /// what becomes of a look harms no POST.
-    pub(super) looks: Client,
+    /// For what may be made again: where POSTs and their connections are in trouble, these
+    /// are not, and what becomes of a reading harms no POST.
+    pub(super) inquiries: Lanes,
 }
 
 /// Why no client could be built.
@@ -63,12 +63,15 @@ impl Clients {
         let identity = tls.client.as_ref().map(Pair::certified).transpose()?;
         let trust = Trust::showing(Way::to(&url), roots, identity)?;
         let unpooled = client(options, &trust).pool_max_idle_per_host(0);
-        let looks = client(options, &trust);
-        let (width, options) = (options.max_concurrent_streams, options.clone());
+        let lanes = || {
+            let (width, options) = (options.max_concurrent_streams, options.clone());
+            let trust = trust.clone();
+            Lanes::new(width, move || client(&options, &trust).build())
+        };
         Ok(Self {
-            pooled: Lanes::new(width, move || client(&options, &trust).build())?,
+            pooled: lanes()?,
             unpooled: unpooled.build()?,
-            looks: looks.build()?,
+            inquiries: lanes()?,
         })
     }
 }

@@ -68,6 +68,14 @@ fn member<'a>(value: &'a Value<'a>, name: &str) -> Option<&'a Value<'a>> {
     Some(last)
 }
 
+/// The member with this name, if it is named once. What is named twice says two things, and
+/// so nothing.
+pub(super) fn only<'a>(value: &'a Value<'a>, name: &str) -> Option<&'a Value<'a>> {
+    let mut members = value.as_object()?.iter().filter(|(key, _)| *key == name);
+    let (_, first) = members.next()?;
+    members.next().is_none().then_some(first)
+}
+
 fn inner_error<'a>(error: &'a Value<'a>) -> Option<&'a Value<'a>> {
     ["innerError", "innererror"]
         .into_iter()

@@ -9,14 +9,14 @@ use tokio::time::Instant;
 
 use super::{
     body::{self, CappedBody},
-    classify::Reply,
+    classify::{Reply, doubtful},
     departure::{Departed, Departure},
     echo, refusal,
 };
 use crate::{
     authorization::Authorization,
     cause::Cause,
-    failure::{Failure, Kind},
+    failure::{Effect, Failure, Kind},
     telemetry::names,
 };
 
@@ -28,6 +28,17 @@ pub(super) struct Exchange<T> {
     pub(super) version: Option<Version>,
     /// Why there is no answer, or none that is Graph's: one of the `ERROR_` names.
     pub(super) error_type: Option<&'static str>,
+}
+
+/// How an answer is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    /// What the request may have done.
+    pub(super) effect: Effect,
+    /// The most bytes of the body.
+    pub(super) max_bytes: usize,
+    /// When to give it up.
+    pub(super) until: Instant,
 }
 
 /// What telemetry asks of a good answer.
@@ -115,17 +126,25 @@ impl<T: Answer> Exchange<T> {
         }
     }
 
-    /// No answer came to a request that only reads: [`Kind::Unreachable`] where there was
-    /// no connection for it. `error` is missing when its time was up.
-    pub(super) fn unread(error: Option<reqwest::Error>) -> Self {
+    /// No answer came to a request that may be made again: [`Kind::Unreachable`] where
+    /// there was no connection for it. `error` is missing when its time was up.
+    pub(super) fn unanswered(effect: Effect, error: Option<reqwest::Error>) -> Self {
         let timed_out = error.as_ref().is_none_or(reqwest::Error::is_timeout);
         let connects = error.as_ref().is_some_and(reqwest::Error::is_connect);
-        let kind = if connects {
-            Kind::Unreachable
+        let (kind, message) = if connects {
+            (Kind::Unreachable, "Graph could not be reached".into())
+        } else if timed_out {
+            (
+                Kind::ResponseLost,
+                doubtful("Graph did not answer in time", effect),
+            )
         } else {
-            Kind::ResponseLost
+            (
+                Kind::ResponseLost,
+                doubtful("the connection to Graph broke before its answer", effect),
+            )
         };
-        let mut failure = Failure::new(kind, "Graph did not show the task");
+        let mut failure = Failure::new(kind, message).with_effect(effect);
         if let Some(error) = error {
             failure = failure.because(Cause::of(&error.without_url()));
         }
@@ -140,12 +159,12 @@ impl<T: Answer> Exchange<T> {
         }
     }
 
-    /// Reads the answer until its end or `until`, and has it interpreted without the
-    /// token.
+    /// Reads the answer until its end, `reading`'s limits, and has it interpreted without
+    /// the token.
     pub(super) async fn read(
         mut response: Response,
         authorization: &Authorization,
-        until: Instant,
+        reading: Reading,
         interpret: impl FnOnce(&Reply<'_>) -> Result<T, Failure>,
     ) -> Self {
         let status = response.status();
@@ -156,7 +175,7 @@ impl<T: Answer> Exchange<T> {
             CappedBody::empty()
         } else {
             // Boxed: every call that waits for Graph would have the room for it.
-            Box::pin(body::read(response, until)).await
+            Box::pin(body::read(response, reading.until, reading.max_bytes)).await
         };
         let scrubbed = echo::removed_from_body(&bytes, authorization.token_bytes());
         let result = interpret(&Reply {
@@ -165,6 +184,7 @@ impl<T: Answer> Exchange<T> {
             body: scrubbed.as_deref().unwrap_or(&bytes),
             body_end: end,
             token_owner: authorization.owner(),
+            effect: reading.effect,
             now: SystemTime::now(),
         });
         let error_type = result.as_ref().err().and_then(error_type);

@@ -1,16 +1,16 @@
 //! The requests to Graph: where they go and what they carry.
 
 use http::{
-    HeaderValue, Method,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH},
+    HeaderName, HeaderValue, Method,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Body, Request, Url};
 
-use super::{departure::Departure, span::RequestSpan};
+use super::{departure::Departure, inquiry::Inquiry, span::RequestSpan};
 use crate::{
     authorization::Authorization,
-    command::{ClientRequestId, Command, TaskId},
+    command::{ClientRequestId, Command, ListTasks, TaskId},
     failure::{Failure, Kind},
 };
 
@@ -23,9 +23,23 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
+/// Members that Graph has added to an enumeration are hidden behind `unknownFutureValue`
+/// from whoever does not send this (Graph page "Best practices for working with Microsoft
+/// Graph").
+const PREFER: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("prefer"),
+    HeaderValue::from_static("include-unknown-enum-members"),
+);
+/// The longest query of a link to a page.
+const MAX_QUERY_BYTES: usize = 4096;
+
 /// Where Graph's incident tasks are.
 #[derive(Debug)]
-pub(super) struct Tasks(Url);
+pub struct Tasks {
+    /// With a slash at its end.
+    below: Url,
+    list: Url,
+}
 
 /// The POST that starts the action. Its body is empty, and the witness of its
 /// departure.
@@ -38,7 +52,7 @@ pub(super) fn execute(
 ) -> Result<Request, Failure> {
     let mut request = request(
         Method::POST,
-        tasks.url(&command.task_id, "/executeResponseAction"),
+        tasks.url(&command.what.task_id, "/executeResponseAction"),
         &command.client_request_id,
         authorization,
         span,
@@ -50,20 +64,26 @@ pub(super) fn execute(
     Ok(request)
 }
 
-/// The GET that shows the task.
-pub(super) fn read(
+/// A request that may be made again.
+pub(super) fn inquiry<I: Inquiry>(
     tasks: &Tasks,
-    command: &Command,
+    command: &Command<I>,
     authorization: &Authorization,
     span: &RequestSpan<'_>,
 ) -> Result<Request, Failure> {
-    request(
-        Method::GET,
-        tasks.url(&command.task_id, ""),
-        &command.client_request_id,
-        authorization,
-        span,
-    )
+    let (method, url, body) = match command.what.request(tasks) {
+        Some((method, url, body)) => (method, Some(url), body),
+        None => (Method::GET, None, None),
+    };
+    let mut request = request(method, url, &command.client_request_id, authorization, span)?;
+    let headers = request.headers_mut();
+    let (name, value) = PREFER;
+    headers.insert(name, value);
+    if let Some(body) = body {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *request.body_mut() = Some(Body::from(body));
+    }
+    Ok(request)
 }
 
 fn request(
@@ -98,21 +118,57 @@ impl Tasks {
     /// Those of the Graph whose root, with its version, this is.
     pub(super) fn of(root: &Url) -> Self {
         let version = root.path().trim_end_matches('/');
-        let mut tasks = root.clone();
-        tasks.set_path(&format!("{version}/security/incidentTasks/"));
-        Self(tasks)
+        let (mut below, mut list) = (root.clone(), root.clone());
+        below.set_path(&format!("{version}/security/incidentTasks/"));
+        list.set_path(&format!("{version}/security/incidentTasks"));
+        Self { below, list }
     }
 
     /// Where one of them is, or its `action`. Only what differs is parsed for each call.
-    fn url(&self, id: &TaskId, action: &str) -> Option<Url> {
+    pub(super) fn url(&self, id: &TaskId, action: &str) -> Option<Url> {
         let id = utf8_percent_encode(id.as_str(), SEGMENT);
-        self.0.join(&format!("{id}{action}")).ok()
+        self.below.join(&format!("{id}{action}")).ok()
+    }
+
+    /// Where a page of them is. Another than the first one is where Graph's link to it has
+    /// led, whatever size is asked for.
+    pub(super) fn list(&self, list: &ListTasks) -> Url {
+        let query = list.page.clone().unwrap_or_else(|| {
+            let encode = |value: &str| utf8_percent_encode(value, SEGMENT).to_string();
+            let filter = list.filter().map(|filter| ("$filter", filter));
+            let order = list.order_by().map(|order| ("$orderby", order.to_owned()));
+            [("$top", list.page_size.to_string())]
+                .into_iter()
+                .chain(filter)
+                .chain(order)
+                .map(|(name, value)| format!("{name}={}", encode(&value)))
+                .collect::<Vec<_>>()
+                .join("&")
+        });
+        let mut url = self.list.clone();
+        url.set_query(Some(&query));
+        url
+    }
+
+    /// The query of a link to a page of them. Nothing if the link leads elsewhere: what Graph
+    /// is shown is not shown to anybody else.
+    pub(super) fn query_of_link(&self, link: &str) -> Option<String> {
+        let link = Url::parse(link).ok()?;
+        let is_here = link.origin() == self.list.origin()
+            && link.username().is_empty()
+            && link.password().is_none()
+            && link.path().eq_ignore_ascii_case(self.list.path());
+        let query = link
+            .query()
+            .filter(|query| query.len() <= MAX_QUERY_BYTES)?;
+        is_here.then(|| query.to_owned())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::Order;
 
     #[test]
     fn an_id_is_one_path_segment_whatever_it_holds() {
@@ -142,6 +198,91 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    fn tasks() -> Tasks {
+        Tasks::of(&Url::parse("https://graph.microsoft.com/beta").unwrap())
+    }
+
+    #[test]
+    fn a_list_is_asked_for_by_graphs_parameters_and_a_page_by_its_link() {
+        let mut list = ListTasks {
+            page_size: 50,
+            ..ListTasks::default()
+        };
+        let base = "https://graph.microsoft.com/beta/security/incidentTasks";
+        assert_eq!(tasks().list(&list).as_str(), format!("{base}?$top=50"));
+        list.incident_id = Some("a&$top=9'#".to_owned());
+        list.order = Some(Order::UpdatedDescending);
+        assert_eq!(
+            tasks().list(&list).as_str(),
+            format!(
+                "{base}?$top=50&$filter=incidentId%20eq%20%27a%26%24top%3D9%27%27%23%27&$orderby=lastUpdateDateTime%20desc"
+            )
+        );
+        list.page = Some("$skiptoken=a%20b#c".to_owned());
+        let page = tasks().list(&list);
+        assert_eq!(page.as_str(), format!("{base}?$skiptoken=a%20b%23c"));
+    }
+
+    #[test]
+    fn a_link_is_followed_to_the_configured_list_only() {
+        let long = format!("x={}", "y".repeat(MAX_QUERY_BYTES));
+        for (link, query) in [
+            (
+                "https://graph.microsoft.com/beta/security/incidentTasks?$skiptoken=a%20b",
+                Some("$skiptoken=a%20b"),
+            ),
+            (
+                "https://GRAPH.microsoft.com:443/beta/security/incidenttasks?a",
+                Some("a"),
+            ),
+            (
+                "https://graph.microsoft.com/beta/security/x/../incidentTasks?a",
+                Some("a"),
+            ),
+            (
+                "https://graph.microsoft.com/beta/security/incidentTasks",
+                None,
+            ),
+            (
+                "https://graph.microsoft.com/beta/security/incidentTasks/1?a",
+                None,
+            ),
+            (
+                "https://graph.microsoft.com/v1.0/security/incidentTasks?a",
+                None,
+            ),
+            ("https://graph.microsoft.com/beta/users?a", None),
+            (
+                "http://graph.microsoft.com/beta/security/incidentTasks?a",
+                None,
+            ),
+            (
+                "https://graph.microsoft.com:8443/beta/security/incidentTasks?a",
+                None,
+            ),
+            (
+                "https://graph.microsoft.com.evil.example/beta/security/incidentTasks?a",
+                None,
+            ),
+            (
+                "https://graph.microsoft.com@evil.example/beta/security/incidentTasks?a",
+                None,
+            ),
+            (
+                "https://u:p@graph.microsoft.com/beta/security/incidentTasks?a",
+                None,
+            ),
+            ("/beta/security/incidentTasks?a", None),
+            ("", None),
+            (
+                &format!("https://graph.microsoft.com/beta/security/incidentTasks?{long}"),
+                None,
+            ),
+        ] {
+            assert_eq!(tasks().query_of_link(link).as_deref(), query, "{link}");
         }
     }
 }

@@ -13,15 +13,20 @@ use crate::telemetry::{ActiveSpan, ClientRequest, Metrics, Propagator, Upstream,
 
 /// The routes below the Graph root; they are part of the spans' names.
 const EXECUTE_TEMPLATE: &str = "/security/incidentTasks/{incidentTaskId}/executeResponseAction";
-const READ_TEMPLATE: &str = "/security/incidentTasks/{incidentTaskId}";
+const TASK_TEMPLATE: &str = "/security/incidentTasks/{incidentTaskId}";
+const TASKS_TEMPLATE: &str = "/security/incidentTasks";
 
 /// Which request of Graph's API it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operation {
-    /// Start the action; `resend_count` earlier POSTs were made for the same call.
-    Execute { resend_count: u32 },
-    /// Read the task.
+pub enum Operation {
+    /// Start a task's action.
+    Execute,
+    /// Read a task.
     Read,
+    /// Change a task.
+    Update,
+    /// Read the tasks.
+    List,
 }
 
 /// What the telemetry of every request has in common.
@@ -30,7 +35,8 @@ pub(super) struct RequestTelemetry {
     upstream: Upstream,
     /// The URLs with the template in place of the id: ids stay out of spans.
     execute_url: Arc<str>,
-    read_url: Arc<str>,
+    task_url: Arc<str>,
+    tasks_url: Arc<str>,
     propagator: Propagator,
     metrics: Metrics,
 }
@@ -51,29 +57,24 @@ pub(super) struct RequestSpan<'a> {
 impl Operation {
     fn method(self) -> &'static str {
         match self {
-            Self::Execute { .. } => "POST",
-            Self::Read => "GET",
+            Self::Execute => "POST",
+            Self::Read | Self::List => "GET",
+            Self::Update => "PATCH",
         }
     }
 
     fn template(self) -> &'static str {
         match self {
-            Self::Execute { .. } => EXECUTE_TEMPLATE,
-            Self::Read => READ_TEMPLATE,
-        }
-    }
-
-    fn resend_count(self) -> Option<i64> {
-        match self {
-            Self::Execute { resend_count } if resend_count > 0 => Some(resend_count.into()),
-            Self::Execute { .. } | Self::Read => None,
+            Self::Execute => EXECUTE_TEMPLATE,
+            Self::Read | Self::Update => TASK_TEMPLATE,
+            Self::List => TASKS_TEMPLATE,
         }
     }
 
     /// A span's name is part of its static metadata, hence one macro for each.
     fn span(self, parent: &Span) -> Span {
         match self {
-            Self::Execute { .. } => tracing::info_span!(
+            Self::Execute => tracing::info_span!(
                 parent: parent,
                 "POST /security/incidentTasks/{incidentTaskId}/executeResponseAction",
                 otel.kind = "client",
@@ -81,6 +82,16 @@ impl Operation {
             Self::Read => tracing::info_span!(
                 parent: parent,
                 "GET /security/incidentTasks/{incidentTaskId}",
+                otel.kind = "client",
+            ),
+            Self::Update => tracing::info_span!(
+                parent: parent,
+                "PATCH /security/incidentTasks/{incidentTaskId}",
+                otel.kind = "client",
+            ),
+            Self::List => tracing::info_span!(
+                parent: parent,
+                "GET /security/incidentTasks",
                 otel.kind = "client",
             ),
         }
@@ -101,16 +112,23 @@ impl RequestTelemetry {
         Self {
             upstream: Upstream::new(address, port),
             execute_url: Arc::from(format!("{url}{EXECUTE_TEMPLATE}")),
-            read_url: Arc::from(format!("{url}{READ_TEMPLATE}")),
+            task_url: Arc::from(format!("{url}{TASK_TEMPLATE}")),
+            tasks_url: Arc::from(format!("{url}{TASKS_TEMPLATE}")),
             propagator,
             metrics,
         }
     }
 
-    /// Starts the span of one request as a child of `parent`.
-    pub(super) fn start(&self, parent: &Span, operation: Operation) -> RequestSpan<'_> {
+    /// Starts the span of one request as a child of `parent`. `number` is 1 for the first
+    /// one of its call.
+    pub(super) fn start(
+        &self,
+        parent: &Span,
+        operation: Operation,
+        number: u32,
+    ) -> RequestSpan<'_> {
         let span = ActiveSpan::begin(operation.span(parent));
-        span.add(|| self.request_attributes(operation));
+        span.add(|| self.request_attributes(operation, number));
         RequestSpan {
             telemetry: self,
             operation,
@@ -122,12 +140,17 @@ impl RequestTelemetry {
 
     /// What is known of a request when it begins. As fields of the `tracing` span it
     /// would be copied into strings for every call, sampled or not.
-    fn request_attributes(&self, operation: Operation) -> impl Iterator<Item = KeyValue> {
+    fn request_attributes(
+        &self,
+        operation: Operation,
+        number: u32,
+    ) -> impl Iterator<Item = KeyValue> {
         let url_full = match operation {
-            Operation::Execute { .. } => &self.execute_url,
-            Operation::Read => &self.read_url,
+            Operation::Execute => &self.execute_url,
+            Operation::Read | Operation::Update => &self.task_url,
+            Operation::List => &self.tasks_url,
         };
-        let resent = operation.resend_count();
+        let resent = (number > 1).then(|| i64::from(number - 1));
         [
             KeyValue::new(names::HTTP_REQUEST_METHOD, operation.method()),
             KeyValue::new(names::URL_FULL, Value::from(Arc::clone(url_full))),

@@ -13,9 +13,9 @@ use tonic_types::{
 
 use super::{
     MAX_REQUEST_BYTES,
-    table::{Extra, Reason, Row, row},
+    table::{Extra, Reason, Row, code, row},
 };
-use crate::failure::{Failure, GraphReply, Kind, Outcome, Violation};
+use crate::failure::{Effect, Failure, GraphReply, Kind, Outcome, Violation};
 
 /// The whole trailer block, counted as HTTP/2 counts it. grpc-java drops a call
 /// whose trailers pass 8 KiB; proxies on the way add their own.
@@ -47,21 +47,22 @@ pub fn from_failure(failure: Failure) -> Status {
 
 /// A status that tonic made before the service was reached, in the form that every
 /// error has. A message that cannot be read is a malformed request. An unknown
-/// compression stays UNIMPLEMENTED, and its metadata says which ones are known.
-pub fn adopt(status: &Status) -> Status {
+/// compression stays UNIMPLEMENTED, and its metadata says which ones are known. `rpc` is the
+/// name of the one that was called.
+pub fn adopt(status: &Status, rpc: &str, effect: Effect) -> Status {
     if status.code() != Code::Unimplemented {
         let why = format!("the request's message cannot be read: {}", status.message());
         let mut failure = Failure::new(Kind::InvalidRequest, why);
         failure.violations = Box::new([Violation {
             field: "request",
             description: format!(
-                "must be an ExecuteResponseActionRequest of {} KiB at most",
+                "must be the message {rpc}Request, in {} KiB at most",
                 MAX_REQUEST_BYTES / 1024
             ),
         }]);
-        return from_failure(failure);
+        return from_failure(failure.with_effect(effect));
     }
-    let failure = Failure::new(Kind::InvalidRequest, status.message());
+    let failure = Failure::new(Kind::InvalidRequest, status.message()).with_effect(effect);
     let with_message = |message: &str| {
         let details = details(&failure, &row(failure.kind), Extent::Lean);
         let metadata = status.metadata().clone();
@@ -91,7 +92,10 @@ pub fn reason(failure: &Failure) -> String {
 
 /// A failure's code, by name, and its reason, for the audit log.
 pub fn describe(failure: &Failure) -> (&'static str, String) {
-    (code_name(row(failure.kind).code), reason(failure))
+    (
+        code_name(code(failure.kind, failure.effect)),
+        reason(failure),
+    )
 }
 
 /// A code's canonical name, as in `NOT_FOUND`.
@@ -129,7 +133,8 @@ enum Extent {
 fn encode(failure: &Failure, message: &str, extent: Extent) -> Status {
     let row = row(failure.kind);
     let details = details(failure, &row, extent);
-    Status::with_error_details_and_metadata(row.code, message, details, metadata(failure))
+    let code = code(failure.kind, failure.effect);
+    Status::with_error_details_and_metadata(code, message, details, metadata(failure))
 }
 
 fn details(failure: &Failure, row: &Row, extent: Extent) -> ErrorDetails {

@@ -3,7 +3,7 @@
 
 use tonic::Code;
 
-use crate::failure::{Kind, Origin};
+use crate::failure::{Effect, Kind, Origin};
 
 /// One row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +86,18 @@ pub const fn row(kind: Kind) -> Row {
         Kind::GatewayFault => ("a fault of the gateway itself", Code::Internal, Gateway, Fixed("GATEWAY_FAULT"), None),
     };
     Row { when, code, origin, reason, extra }
+}
+
+/// The code of a failure of this kind. Where only the answer to an idempotent call was
+/// lost, the call is to be sent again, and UNAVAILABLE is what client libraries, proxies
+/// and people do that for.
+pub const fn code(kind: Kind, effect: Effect) -> Code {
+    let is_lost = matches!(kind, Kind::ServerFault | Kind::ResponseLost);
+    if is_lost && effect.is_idempotent() {
+        Code::Unavailable
+    } else {
+        row(kind).code
+    }
 }
 
 /// The table in Markdown, as the README shows it.

@@ -58,6 +58,10 @@ pub enum On {
     Execute,
     /// `GET …/{id}`.
     Read,
+    /// `PATCH …/{id}`.
+    Update,
+    /// `GET …/incidentTasks`: scripted for the task `*`.
+    List,
 }
 
 /// The mechanisms; the table at [`Fault`] shows their JSON.

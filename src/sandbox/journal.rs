@@ -100,6 +100,11 @@ impl Entry {
         self.task.is_some() && self.method == Method::POST.as_str()
     }
 
+    /// Whether it asked to see a task.
+    pub fn is_read(&self) -> bool {
+        self.task.is_some() && self.method == Method::GET.as_str()
+    }
+
     /// The first value of a header, by its name in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers

@@ -178,6 +178,24 @@ impl Fault {
         }
     }
 
+    /// The same for `PATCH …/{id}`.
+    #[must_use]
+    pub fn on_update(self) -> Fault {
+        Fault {
+            on: On::Update,
+            ..self
+        }
+    }
+
+    /// The same for `GET …/incidentTasks`; scripted for `"*"`.
+    #[must_use]
+    pub fn on_list(self) -> Fault {
+        Fault {
+            on: On::List,
+            ..self
+        }
+    }
+
     /// The same with one more header; acts that have none ignore it.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Fault {

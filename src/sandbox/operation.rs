@@ -1,6 +1,7 @@
 //! What a request asks Graph for, read from its method and path.
 
-use http::Method;
+use bytes::Bytes;
+use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
 
 use super::verdict::Verdict;
@@ -15,22 +16,32 @@ pub(super) enum Operation {
     Execute(String),
     /// A task.
     Read(String),
-    /// Every task.
-    List,
+    /// To change a task, by this body.
+    Update(String, Bytes),
+    /// Every task, or those that the query tells.
+    List(String),
 }
 
 impl Operation {
     /// Reads the path as it was received, segment by segment: what is encoded in an id
     /// stays in the id.
-    pub(super) fn parse(method: &Method, path: &str) -> Result<Operation, Verdict> {
-        let segments: Vec<_> = path
+    pub(super) fn parse(method: &Method, uri: &Uri) -> Result<Operation, Verdict> {
+        let segments: Vec<_> = uri
+            .path()
             .split('/')
             .skip(1)
             .map(|segment| percent_decode_str(segment).decode_utf8_lossy())
             .collect();
         let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         let (allowed, operation) = match segments.as_slice() {
-            ["beta" | "v1.0", "security", "incidentTasks"] => (Method::GET, Operation::List),
+            ["beta" | "v1.0", "security", "incidentTasks"] => {
+                let query = uri.query().unwrap_or_default().to_owned();
+                (Method::GET, Operation::List(query))
+            }
+            ["beta" | "v1.0", "security", "incidentTasks", id] if *method == Method::PATCH => (
+                Method::PATCH,
+                Operation::Update((*id).to_owned(), Bytes::new()),
+            ),
             ["beta" | "v1.0", "security", "incidentTasks", id] => {
                 (Method::GET, Operation::Read((*id).to_owned()))
             }
@@ -57,8 +68,16 @@ impl Operation {
     /// The id of the task that it is about.
     pub(super) fn task(&self) -> Option<&str> {
         match self {
-            Operation::Execute(id) | Operation::Read(id) => Some(id),
-            Operation::List => None,
+            Operation::Execute(id) | Operation::Read(id) | Operation::Update(id, _) => Some(id),
+            Operation::List(_) => None,
+        }
+    }
+
+    /// The same with the body that came for it.
+    pub(super) fn with_body(self, body: Bytes) -> Operation {
+        match self {
+            Operation::Update(id, _) => Operation::Update(id, body),
+            Operation::Execute(_) | Operation::Read(_) | Operation::List(_) => self,
         }
     }
 }
@@ -112,9 +131,11 @@ mod tests {
             ),
             ("/beta/security/incidentTasks//executeResponseAction", ""),
         ] {
-            match Operation::parse(&Method::POST, path) {
+            match Operation::parse(&Method::POST, &path.parse().unwrap()) {
                 Ok(Operation::Execute(parsed)) => assert_eq!(parsed, id, "{path}"),
-                Ok(Operation::Read(_) | Operation::List) | Err(_) => panic!("{path}"),
+                Ok(Operation::Read(_) | Operation::Update(..) | Operation::List(_)) | Err(_) => {
+                    panic!("{path}")
+                }
             }
         }
     }

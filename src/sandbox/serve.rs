@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use bytes::Bytes;
 use h2::Reason;
 use http::header::{AUTHORIZATION, HeaderMap};
 use http::{Request, Response, Version};
@@ -19,7 +20,7 @@ use super::reply::{self, misscripted};
 use super::verdict::{Ids, Verdict};
 use super::world::{Arrival, Ticket, World};
 
-/// The documented operations have no body, so anything near this is a mistake.
+/// The documented operations have no body, or a small one, so anything near this is a mistake.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// A request that was received, and all that its answer depends on.
@@ -44,7 +45,7 @@ pub(super) async fn serve(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, h2::Error> {
     let (parts, body) = request.into_parts();
-    let operation = Operation::parse(&parts.method, parts.uri.path());
+    let operation = Operation::parse(&parts.method, &parts.uri);
     let known = operation.as_ref().ok();
     let entry = Entry::new(&parts, line.id, known.and_then(Operation::task));
     let Arrival {
@@ -52,7 +53,7 @@ pub(super) async fn serve(
         fault,
         released,
     } = world.receive(entry, known);
-    let received = Received {
+    let mut received = Received {
         refusal: refuse(&world, &parts.headers),
         ids: Ids::of(&parts.headers),
         has_stream: parts.version == Version::HTTP_2,
@@ -63,7 +64,10 @@ pub(super) async fn serve(
     };
     if !fault.is_reset_at_head() {
         match read(body).await {
-            Ok(length) => received.ticket.read(length),
+            Ok(body) => {
+                received.ticket.read(body.len());
+                received.operation = received.operation.map(|known| known.with_body(body));
+            }
             Err(refusal) => return Ok(received.finish(refusal)),
         }
     }
@@ -171,9 +175,9 @@ fn refuse(world: &World, headers: &HeaderMap) -> Option<Verdict> {
     }
 }
 
-async fn read(body: Incoming) -> Result<usize, Verdict> {
+async fn read(body: Incoming) -> Result<Bytes, Verdict> {
     match Limited::new(body, MAX_BODY_BYTES).collect().await {
-        Ok(body) => Ok(body.to_bytes().len()),
+        Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Verdict::error(
             413,
             "RequestEntityTooLarge",

@@ -1,6 +1,7 @@
 //! Everything that changes: the tasks, the scripts, who is throttled, who is held, and the journal.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::{Duration, SystemTime};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 
 use super::fault::{Act, Fault, On};
 use super::journal::{Entry, Journal};
-use super::task::Task;
+use super::task::{Status, Task};
 use super::throttle::Throttle;
 
 /// The key of faults and of throttling for any task.
@@ -27,21 +28,22 @@ pub(super) struct State {
 
 #[derive(Debug)]
 pub(super) struct Stored {
-    pub(super) task: Task,
-    pub(super) started: Option<Instant>,
+    task: Task,
+    started: Option<Moment>,
+    /// The last status that was set, and when.
+    set: Option<(Status, Moment)>,
+}
+
+/// When something happened, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    at: Instant,
+    wall: SystemTime,
 }
 
 impl State {
     pub(super) fn new(seed: u64) -> State {
-        let tasks = Task::seeds().map(|task| {
-            (
-                task.id.clone(),
-                Stored {
-                    task,
-                    started: None,
-                },
-            )
-        });
+        let tasks = Task::seeds().map(|task| (task.id.clone(), Stored::new(task)));
         State {
             tasks: tasks.into(),
             scripts: HashMap::new(),
@@ -101,6 +103,58 @@ impl State {
         held.retain(|sender| !sender.is_closed());
         held.push(sender);
         released
+    }
+}
+
+impl Stored {
+    pub(super) fn new(task: Task) -> Stored {
+        Stored {
+            task,
+            started: None,
+            set: None,
+        }
+    }
+
+    /// The task as it was put, whatever was done to it since.
+    pub(super) fn put(&self) -> Task {
+        self.task.clone()
+    }
+
+    /// The task as it is now.
+    pub(super) fn seen(&self, now: Instant, step: Duration) -> Task {
+        let started = self.started.map(|started| started.at);
+        let mut task = self.task.seen(started, now, step);
+        if let Some((status, set)) = self.set
+            && started.is_none_or(|started| set.at >= started + step || now < started + step)
+        {
+            task.status = status;
+        }
+        // The latest that happened to it.
+        let begun = self.started.map(|started| started.wall);
+        let ended = self
+            .started
+            .filter(|started| now >= started.at + step)
+            .map(|started| started.wall + step);
+        let set = self.set.map(|(_, set)| set.wall);
+        task.modified = [begun, ended, set].into_iter().flatten().max();
+        task
+    }
+
+    pub(super) fn start(&mut self, now: Instant) {
+        self.started = Some(Moment::new(now));
+    }
+
+    pub(super) fn set(&mut self, status: Status, now: Instant) {
+        self.set = Some((status, Moment::new(now)));
+    }
+}
+
+impl Moment {
+    fn new(at: Instant) -> Moment {
+        Moment {
+            at,
+            wall: SystemTime::now(),
+        }
     }
 }
 

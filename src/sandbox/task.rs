@@ -1,6 +1,6 @@
 //! An incident task: what a test sets, what time makes of it, and the resource that Graph shows.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -18,6 +18,10 @@ const EXECUTABLE: [&str; 8] = [
     "submitIocRule",
 ];
 
+/// When each task was created, and last changed before anything happened here.
+pub(super) const CREATED: &str = "2023-06-26T19:07:39.7433333Z";
+const MODIFIED: &str = "2023-06-27T10:49:33.98Z";
+
 /// A task as a test sees it. In JSON every field may be left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -33,6 +37,11 @@ pub struct Task {
     pub status: Status,
     /// How the action will end, once it is started here.
     pub action_outcome: ActionOutcome,
+    /// The id of the incident that it belongs to.
+    pub incident_id: String,
+    /// When it was last changed here; not in JSON.
+    #[serde(skip)]
+    pub modified: Option<SystemTime>,
 }
 
 /// Graph's `actionStatus`.
@@ -97,6 +106,8 @@ impl Task {
             action_status: ActionStatus::default(),
             status: Status::default(),
             action_outcome: ActionOutcome::default(),
+            incident_id: "123".to_owned(),
+            modified: None,
         }
     }
 
@@ -148,6 +159,14 @@ impl Task {
         task
     }
 
+    /// As Graph writes it.
+    pub(super) fn last_modified(&self) -> String {
+        self.modified.map_or_else(
+            || MODIFIED.to_owned(),
+            |at| humantime::format_rfc3339_micros(at).to_string(),
+        )
+    }
+
     /// The resource as in the sample of Microsoft's page, down to its `source`, which is
     /// no member of the documented enum.
     pub(super) fn resource(&self) -> Value {
@@ -165,14 +184,14 @@ impl Task {
         json!({
             "@odata.type": "#microsoft.graph.security.incidentTask",
             "id": self.id,
-            "incident": {"@odata.type": "#microsoft.graph.security.incident", "id": "123"},
+            "incident": {"@odata.type": "#microsoft.graph.security.incident", "id": self.incident_id},
             "status": self.status,
             "source": "defenderExpertsXDR",
             "displayName": format!("{} testmachine20", capitalized(&words)),
             "description": format!("This action will {words} testmachine20{effect}."),
-            "createdDateTime": "2023-06-26T19:07:39.7433333Z",
+            "createdDateTime": CREATED,
             "createdByDisplayName": "Defender Experts",
-            "lastModifiedDateTime": "2023-06-27T10:49:33.98Z",
+            "lastModifiedDateTime": self.last_modified(),
             "lastModifiedByDisplayName": "bealfasi",
             "actionType": action_type,
             "actionStatus": self.action_status,

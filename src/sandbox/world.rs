@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
@@ -11,18 +12,21 @@ use super::Options;
 use super::entra::Entra;
 use super::fault::{Fault, On};
 use super::journal::{Answer, Entry};
+use super::listing::Listing;
 use super::operation::Operation;
 use super::state::{ANY, State, Stored};
-use super::task::Task;
+use super::task::{Status, Task};
 use super::verdict::Verdict;
 
 /// What a list of tasks is, in the words of its metadata.
-const CONTEXT: &str = "https://graph.microsoft.com/beta/$metadata#security/incidentTasks";
+pub(super) const CONTEXT: &str =
+    "https://graph.microsoft.com/beta/$metadata#security/incidentTasks";
 
 /// The options, Entra, and the state behind its lock.
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) options: Options,
+    pub(super) graph_url: String,
     pub(super) entra: Arc<Entra>,
     state: Mutex<State>,
     /// Marked as changed when a request arrives, when an action is started, and when a
@@ -39,10 +43,11 @@ pub(super) struct Arrival {
 }
 
 impl World {
-    pub(super) fn new(options: Options) -> World {
+    pub(super) fn new(options: Options, graph_url: String) -> World {
         let state = Mutex::new(State::new(options.seed));
         World {
             options,
+            graph_url,
             entra: Arc::new(Entra::new()),
             state,
             progress: watch::Sender::new(()),
@@ -53,6 +58,10 @@ impl World {
         // A panic of one request must not take the others down; no method leaves a
         // half-made change behind.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn list_url(&self) -> String {
+        format!("{}/security/incidentTasks", self.graph_url)
     }
 
     /// Journals a request and decides what will happen to it.
@@ -69,7 +78,9 @@ impl World {
         let fault = match operation {
             Some(Operation::Execute(id)) => state.fault(id, On::Execute, Instant::now()),
             Some(Operation::Read(id)) => state.fault(id, On::Read, Instant::now()),
-            Some(Operation::List) | None => Fault::default(),
+            Some(Operation::Update(id, _)) => state.fault(id, On::Update, Instant::now()),
+            Some(Operation::List(_)) => state.fault(ANY, On::List, Instant::now()),
+            None => Fault::default(),
         };
         let released = operation
             .and_then(Operation::task)
@@ -88,11 +99,13 @@ impl World {
     pub(super) fn judge(&self, operation: &Operation, seq: u64) -> Verdict {
         let now = Instant::now();
         let id = match operation {
-            Operation::List => {
-                let value: Vec<_> = self.tasks().iter().map(Task::resource).collect();
-                return Verdict::entity(json!({"@odata.context": CONTEXT, "value": value}));
+            Operation::List(query) => {
+                return match Listing::parse(query) {
+                    Ok(listing) => Verdict::entity(listing.page(self.tasks(), &self.list_url())),
+                    Err(wrong) => Verdict::error(400, "BadRequest", wrong),
+                };
             }
-            Operation::Read(id) | Operation::Execute(id) => id,
+            Operation::Read(id) | Operation::Update(id, _) | Operation::Execute(id) => id,
         };
         if id.is_empty() || id.starts_with("bad-") {
             return Verdict::error(400, "BadRequest", format!("Invalid incidentTask id {id}"));
@@ -101,9 +114,17 @@ impl World {
         let Some(stored) = state.tasks.get_mut(id) else {
             return Verdict::error(404, "NotFound", format!("taskId {id} not found"));
         };
-        let task = stored.task.seen(stored.started, now, self.options.step);
+        let task = stored.seen(now, self.options.step);
         if let Operation::Read(_) = operation {
             return entity(&task);
+        }
+        if let Operation::Update(_, body) = operation {
+            let status = match new_status(body) {
+                Ok(status) => status,
+                Err(wrong) => return Verdict::error(400, "BadRequest", wrong),
+            };
+            stored.set(status, now);
+            return entity(&stored.seen(now, self.options.step));
         }
         if !task.is_executable() {
             return self.options.dialect.unsupported(&task.action_type);
@@ -111,7 +132,7 @@ impl World {
         if task.was_started() {
             return self.options.dialect.already_started();
         }
-        stored.started = Some(now);
+        stored.start(now);
         if let Some(entry) = state.journal.entry(seq) {
             entry.committed = true;
         }
@@ -125,29 +146,20 @@ impl World {
     pub(super) fn judge_stale(&self, operation: &Operation, seq: u64) -> Verdict {
         let put = operation.task().and_then(|id| {
             let state = self.state();
-            state.tasks.get(id).map(|stored| stored.task.clone())
+            state.tasks.get(id).map(Stored::put)
         });
         put.map_or_else(|| self.judge(operation, seq), |task| entity(&task))
     }
 
     pub(super) fn put_task(&self, task: Task) {
-        self.state().tasks.insert(
-            task.id.clone(),
-            Stored {
-                task,
-                started: None,
-            },
-        );
+        let stored = Stored::new(task);
+        self.state().tasks.insert(stored.put().id, stored);
     }
 
     pub(super) fn task(&self, id: &str) -> Option<Task> {
         let state = self.state();
         let stored = state.tasks.get(id)?;
-        Some(
-            stored
-                .task
-                .seen(stored.started, Instant::now(), self.options.step),
-        )
+        Some(stored.seen(Instant::now(), self.options.step))
     }
 
     pub(super) fn tasks(&self) -> Vec<Task> {
@@ -155,7 +167,7 @@ impl World {
         state
             .tasks
             .values()
-            .map(|stored| stored.task.seen(stored.started, now, self.options.step))
+            .map(|stored| stored.seen(now, self.options.step))
             .collect()
     }
 
@@ -207,6 +219,18 @@ impl World {
         self.state().reset(self.options.seed);
         self.entra.reset();
     }
+}
+
+/// What a PATCH sets: the status is all that there is to be set.
+fn new_status(body: &[u8]) -> Result<Status, String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Change {
+        status: Status,
+    }
+    serde_json::from_slice(body)
+        .map(|Change { status }| status)
+        .map_err(|error| format!("Invalid update of the incidentTask: {error}"))
 }
 
 /// The answer to a read.

@@ -175,7 +175,8 @@ impl Connections {
         let limits = self.front.limits();
         let io = WatchedIo::new(io, Arc::clone(activity), limits.keepalive_timeout);
         let io = TokioIo::new(io);
-        let service = self.service(peer, Arc::clone(activity));
+        let remote = Arc::new(Remote::new(peer));
+        let service = self.service(Arc::clone(&remote), Arc::clone(activity));
         let mut connection = pin!(self.http.serve_connection(io, service));
         let grace = limits.max_connection_age_grace + ROUND_TRIP;
         let mut phase = Phase::Handshake;
@@ -219,6 +220,7 @@ impl Connections {
             if let Some(time) = time_to_close {
                 alarms.close = Instant::now() + time;
                 connection.as_mut().graceful_shutdown();
+                remote.closing().cancel();
                 phase = Phase::Closing;
             }
             alarm.as_mut().reset(alarms.next(phase));
@@ -227,7 +229,7 @@ impl Connections {
 
     fn service(
         &self,
-        peer: Peer,
+        remote: Arc<Remote>,
         activity: Arc<Activity>,
     ) -> impl hyper::service::Service<
         http::Request<hyper::body::Incoming>,
@@ -236,7 +238,6 @@ impl Connections {
         Future: Send,
     > + use<> {
         let front = Arc::clone(&self.front);
-        let remote = Arc::new(Remote::new(peer));
         service_fn(move |request| {
             let stream = activity.open_stream();
             // Boxed: it is handed on often, and an `async fn` keeps the room of what it has

@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use http::{Method as HttpMethod, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::{
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep_until, timeout_at},
 };
 use tonic::{Code, Status, body::Body, service::Routes};
@@ -18,7 +18,7 @@ use tonic::{Code, Status, body::Body, service::Routes};
 use super::{
     Limits, grpc_timeout,
     lifecycle::Lifecycle,
-    method::Method,
+    method::{Method, TaskMethod},
     observation::{Observation, Remote},
     reply::{self, Held, ReplyBody},
     services::Services,
@@ -28,8 +28,8 @@ use crate::{
     caller::Caller,
     callers::{Callers, Presented, Rpc},
     deadline::Deadline,
-    failure::{Failure, Kind, Outcome},
-    rpc::{CallContext, Place, Places, Succeeded, status},
+    failure::{Effect, Failure, Kind, Outcome},
+    rpc::{CallContext, Place, Places, StreamContext, Succeeded, status},
     telemetry::{Metrics, Propagator},
 };
 
@@ -39,6 +39,8 @@ const STUCK: Duration = Duration::from_millis(100);
 /// Streams of health and reflection, and requests that are no calls, which all connections
 /// may have open together beyond those that each has of its own. One costs up to 15 KiB.
 const SHARED_SEATS: usize = 8192;
+/// The longest deadline of a watch that is kept: a connection does not live as long.
+const MAX_WATCH: Duration = Duration::from_secs(7 * 24 * 3600);
 const MESSAGE_LATE: &str = "the deadline passed before the request's message had arrived";
 const NOT_KNOWN: &str = "the deadline passed before it was known who calls";
 const NOT_BEGUN: &str = "the deadline passed before the request's message had arrived, or while the call waited for a place";
@@ -51,6 +53,8 @@ pub struct Front {
     places: Places,
     /// Seats for streams beside the calls.
     beside: Arc<Semaphore>,
+    /// Seats for those who follow a task.
+    watchers: Arc<Semaphore>,
     callers: Callers,
     lifecycle: Lifecycle,
     propagator: Propagator,
@@ -71,6 +75,7 @@ impl Front {
         Self {
             services,
             places: Places::new(limits.places, closing, metrics.clone()),
+            watchers: Arc::new(Semaphore::new(limits.max_watchers)),
             limits,
             beside: Arc::new(Semaphore::new(SHARED_SEATS)),
             callers,
@@ -133,7 +138,7 @@ impl Front {
             Method::Health => return self.infrastructure(method, request, held).await,
             // Boxed: every call would have the room for it.
             Method::Reflection => return self.reflection(request, &remote, held).boxed().await,
-            Method::ExecuteResponseAction | Method::Unknown => {}
+            Method::Task(_) | Method::Unknown => {}
         }
         let mut observation =
             Observation::start(&request, method, &remote, &self.propagator, &self.metrics);
@@ -142,7 +147,10 @@ impl Front {
             .await
         {
             Ok(response) => response,
-            Err(failure) => status::from_failure(failure).into_http(),
+            Err(failure) => {
+                let failure = failure.with_effect(method.effect());
+                status::from_failure(failure).into_http()
+            }
         };
         let succeeded = response.extensions_mut().remove::<Succeeded>();
         let status = response.extensions_mut().remove::<Status>();
@@ -176,12 +184,15 @@ impl Front {
         held.call = Some(self.lifecycle.admit().ok_or_else(draining)?);
         let deadline = self.deadline(&request)?;
         let mut place = None;
-        // Whatever the method: an unknown one, too, is a call that costs memory.
-        held.open = Some(self.places.open()?);
-        if method == Method::ExecuteResponseAction {
+        held.open = Some(self.open(method)?);
+        if let Method::Task(called) = method {
             let caller = self.identify(&request, remote, deadline).await?;
             observation.called_by(&caller);
-            let caller = self.callers.permit(caller, Rpc::ExecuteResponseAction)?;
+            let caller = self.callers.permit(caller, called.rpc())?;
+            if called == TaskMethod::WatchIncidentTask {
+                let context = stream_context(&request, remote)?;
+                request.extensions_mut().insert(context);
+            }
             let place = place.insert(Place::new(self.places.clone()));
             request.extensions_mut().insert(CallContext {
                 deadline,
@@ -202,14 +213,33 @@ impl Front {
             Err(_elapsed) => return Err(Failure::new(Kind::DeadlineBeforeSend, NOT_BEGUN)),
         };
         let Ok(Ok(response)) = answer else {
-            return Err(fault());
+            return Err(fault(method.effect()));
         };
-        match (bare_error(&response), place) {
-            (Some(status), Some(place)) if place.has_begun() => Err(fault().because(status)),
+        match (bare_error(&response), place, method) {
+            (Some(status), Some(place), _) if place.has_begun() => {
+                Err(fault(method.effect()).because(status))
+            }
             // tonic answers so by itself before it calls the service.
-            (Some(status), Some(_)) => Ok(status::adopt(&status).into_http()),
+            (Some(status), Some(_), Method::Task(called)) => {
+                let status = status::adopt(&status, called.short_name(), method.effect());
+                Ok(status.into_http())
+            }
             _ => Ok(response),
         }
+    }
+
+    /// The call's part of what may be open. Whatever the method: an unknown one, too, is a
+    /// call that costs memory. Watches last, and are not to take the place of actions.
+    fn open(&self, method: Method) -> Result<OwnedSemaphorePermit, Failure> {
+        if method != Method::Task(TaskMethod::WatchIncidentTask) {
+            return self.places.open();
+        }
+        let watcher = Arc::clone(&self.watchers).try_acquire_owned();
+        watcher.map_err(|_| {
+            let kind = Kind::GatewayOverloaded;
+            let message = "this gateway has as many watches as it may; watch the task again later";
+            Failure::new(kind, message).with_retry_after(kind.usual_delay())
+        })
     }
 
     /// Who calls, as far as it can be known in time.
@@ -338,9 +368,19 @@ fn draining() -> Failure {
     )
 }
 
-fn fault() -> Failure {
-    Failure::new(
-        Kind::GatewayFault,
-        "the gateway failed while it handled the call, and the action may have been started",
-    )
+/// Until when the caller of a stream reads, and what ends it before.
+fn stream_context(request: &Request<Incoming>, remote: &Remote) -> Result<StreamContext, Failure> {
+    let asked = grpc_timeout::asked(request.headers())?;
+    let until = asked.map(|timeout| Deadline::new(Instant::now(), timeout.min(MAX_WATCH)));
+    let closing = remote.closing().clone();
+    Ok(StreamContext { until, closing })
+}
+
+fn fault(effect: Effect) -> Failure {
+    let what = "the gateway failed while it handled the call";
+    let message = match effect.doubt() {
+        Some(doubt) => format!("{what}, and {doubt}"),
+        None => what.to_owned(),
+    };
+    Failure::new(Kind::GatewayFault, message)
 }

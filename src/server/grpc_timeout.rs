@@ -17,11 +17,14 @@ pub(super) fn effective(
     default: Duration,
     max: Duration,
 ) -> Result<Duration, Failure> {
-    let asked = match headers.get(GRPC_TIMEOUT) {
-        Some(value) => parse(value.as_bytes()).ok_or_else(malformed)?,
-        None => default,
-    };
-    Ok(asked.min(max))
+    Ok(asked(headers)?.unwrap_or(default).min(max))
+}
+
+/// The time that the caller asks for, if it does.
+pub(super) fn asked(headers: &HeaderMap) -> Result<Option<Duration>, Failure> {
+    let value = headers.get(GRPC_TIMEOUT);
+    let asked = value.map(|value| parse(value.as_bytes()).ok_or_else(malformed));
+    asked.transpose()
 }
 
 /// 1 to 8 digits and one of the units `H`, `M`, `S`, `m`, `u`, `n`; nothing if the

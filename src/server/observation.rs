@@ -6,10 +6,11 @@ use std::{sync::Arc, time::Duration};
 use http::{Request, Uri};
 use opentelemetry::{KeyValue, StringValue, Value};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tracing::Span;
 
-use super::method::Method;
+use super::method::{Method, TaskMethod};
 use crate::{
     caller::Caller,
     failure::Failure,
@@ -28,6 +29,7 @@ const MAX_ADDRESS_BYTES: usize = 255;
 #[derive(Debug)]
 pub(super) struct Remote {
     peer: Arc<Peer>,
+    closing: CancellationToken,
     /// Its IP address and port, the address as text that is made once for a connection;
     /// none for a unix socket.
     socket: Option<(Arc<str>, u16)>,
@@ -59,8 +61,14 @@ impl Remote {
         };
         Self {
             peer: Arc::new(peer),
+            closing: CancellationToken::new(),
             socket,
         }
+    }
+
+    /// Cancelled when the connection takes no new calls any more.
+    pub(super) fn closing(&self) -> &CancellationToken {
+        &self.closing
     }
 
     pub(super) fn peer(&self) -> &Arc<Peer> {
@@ -114,9 +122,11 @@ impl Observation {
 
     /// Takes note of what the answer will be: an error, or how the success is known.
     pub(super) fn expect(&mut self, status: Option<Status>, succeeded: Option<Outcome>) {
+        // Of a call that can start none nothing is to be told.
         self.outcome = status
             .as_ref()
             .and_then(status::failure)
+            .filter(|failure| !failure.effect.is_idempotent())
             .map(|failure| failure.outcome().into())
             .or(succeeded);
         self.status = status;
@@ -185,7 +195,7 @@ impl Observation {
                 code,
                 peer = %self.peer.text(),
                 caller = (!names.is_empty()).then(|| names.join(" ")),
-                outcome = failure.outcome().as_str(),
+                outcome = self.outcome.map(Outcome::as_str),
                 reason = status::reason(failure),
                 http_status = reply.map(|reply| reply.status),
                 graph_request_id = reply.and_then(|reply| reply.request_id.as_deref()),
@@ -215,17 +225,30 @@ impl Drop for Observation {
 
 fn server_span(method: Method) -> Span {
     // A span's name is part of its static metadata, hence one macro for each.
+    macro_rules! span {
+        ($name:literal) => {
+            tracing::info_span!(parent: None, $name, otel.kind = "server")
+        };
+    }
     match method {
-        Method::ExecuteResponseAction => tracing::info_span!(
-            parent: None,
-            "incidentgate.v1.IncidentTaskService/ExecuteResponseAction",
-            otel.kind = "server",
-        ),
-        Method::Health | Method::Reflection | Method::Unknown => tracing::info_span!(
-            parent: None,
-            "grpc",
-            otel.kind = "server",
-        ),
+        Method::Task(method) => match method {
+            TaskMethod::ExecuteResponseAction => {
+                span!("incidentgate.v1.IncidentTaskService/ExecuteResponseAction")
+            }
+            TaskMethod::GetIncidentTask => {
+                span!("incidentgate.v1.IncidentTaskService/GetIncidentTask")
+            }
+            TaskMethod::ListIncidentTasks => {
+                span!("incidentgate.v1.IncidentTaskService/ListIncidentTasks")
+            }
+            TaskMethod::UpdateIncidentTask => {
+                span!("incidentgate.v1.IncidentTaskService/UpdateIncidentTask")
+            }
+            TaskMethod::WatchIncidentTask => {
+                span!("incidentgate.v1.IncidentTaskService/WatchIncidentTask")
+            }
+        },
+        Method::Health | Method::Reflection | Method::Unknown => span!("grpc"),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::pb::incident_task_service_server::{IncidentTaskService, IncidentTaskS
 /// What a service makes of a request.
 type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
-/// All services. The one call is handed to its own directly: [`Routes`] would look for its
+/// All services. Calls are handed to their own directly: [`Routes`] would look for its
 /// path once more, and box its body on the way in and on the way out.
 pub struct Services {
     tasks: Arc<dyn Fn(Request<Incoming>) -> Answer + Send + Sync>,
@@ -43,7 +43,7 @@ impl Services {
     /// The box is gone when this returns.
     pub(super) fn call(&self, method: Method, request: Box<Request<Incoming>>) -> Answer {
         match method {
-            Method::ExecuteResponseAction => (self.tasks)(*request),
+            Method::Task(_) => (self.tasks)(*request),
             Method::Health | Method::Reflection | Method::Unknown => {
                 self.routes.clone().call(*request).boxed()
             }

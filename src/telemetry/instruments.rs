@@ -20,6 +20,7 @@ pub(super) struct Instruments {
     pub(super) reconciliations: Counter<u64>,
     pub(super) calls_in_flight: UpDownCounter<i64>,
     pub(super) calls_detached: BoundUpDownCounter<i64>,
+    pub(super) watch_tasks: BoundUpDownCounter<i64>,
     pub(super) throttle_refused: Counter<u64>,
     pub(super) calls_waiting: BoundUpDownCounter<i64>,
     pub(super) calls_without_place: Counter<u64>,
@@ -60,6 +61,10 @@ pub(super) struct ClientCall {
 
 impl Instruments {
     /// Builds them from `meter`; the global meter is never asked.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "a list of what is measured; it decides nothing"
+    )]
     pub(super) fn new(meter: &Meter) -> Self {
         let seconds = |name, description| {
             meter
@@ -76,10 +81,10 @@ impl Instruments {
                 .with_description(description)
                 .build()
         };
-        let level = |name, description| {
+        let level = |name, unit, description| {
             meter
                 .i64_up_down_counter(name)
-                .with_unit(names::UNIT_CALL)
+                .with_unit(unit)
                 .with_description(description)
                 .build()
         };
@@ -111,10 +116,21 @@ impl Instruments {
                 names::UNIT_READ,
                 "Looks at the task because the outcome of a POST was not known.",
             ),
-            calls_in_flight: level(names::CALLS_IN_FLIGHT, "Calls that are being served."),
+            calls_in_flight: level(
+                names::CALLS_IN_FLIGHT,
+                names::UNIT_CALL,
+                "Calls that are being served.",
+            ),
             calls_detached: level(
                 names::CALLS_DETACHED,
+                names::UNIT_CALL,
                 "Attempts that go on after their caller left.",
+            )
+            .bind(&[]),
+            watch_tasks: level(
+                names::WATCH_TASKS,
+                names::UNIT_TASK,
+                "Tasks that are read for those who follow them.",
             )
             .bind(&[]),
             throttle_refused: counter(
@@ -125,6 +141,7 @@ impl Instruments {
             meter: meter.clone(),
             calls_waiting: level(
                 names::CALLS_WAITING,
+                names::UNIT_CALL,
                 "Calls that wait for a place among those in flight.",
             )
             .bind(&[]),

@@ -193,6 +193,12 @@ impl Metrics {
         LevelGuard::raise(bound.get(&method, bind))
     }
 
+    /// Counts a task as read for those who follow it until the guard is dropped.
+    #[must_use = "the task counts as watched only while the guard lives"]
+    pub fn task_watched(&self) -> LevelGuard {
+        LevelGuard::raise(self.instruments.watch_tasks.clone())
+    }
+
     /// Counts an attempt as detached until the guard is dropped.
     #[must_use = "the attempt counts as detached only while the guard lives"]
     pub fn call_detached(&self) -> LevelGuard {

@@ -145,6 +145,8 @@ pub const RECONCILIATIONS: &str = "incidentgate.reconciliations";
 pub const CALLS_IN_FLIGHT: &str = "incidentgate.calls.in_flight";
 /// Attempts that go on although their caller has left.
 pub const CALLS_DETACHED: &str = "incidentgate.calls.detached";
+/// Tasks that are read for those who follow them: one loop each.
+pub const WATCH_TASKS: &str = "incidentgate.watch.tasks";
 /// Credentials that Graph has asked to wait and that wait now.
 pub const THROTTLE_CLOSED: &str = "incidentgate.throttle.closed";
 /// Counter of calls that were refused because their credential waits.
@@ -169,6 +171,8 @@ pub const UNIT_ATTEMPT: &str = "{attempt}";
 pub const UNIT_READ: &str = "{read}";
 /// The unit of counters of calls.
 pub const UNIT_CALL: &str = "{call}";
+/// The unit of a count of tasks.
+pub const UNIT_TASK: &str = "{task}";
 /// The unit of a count of credentials.
 pub const UNIT_CREDENTIAL: &str = "{credential}";
 /// The unit of counters of connections (OpenTelemetry writes them so).

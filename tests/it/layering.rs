@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::support::source::{Source, crate_sources, read, rust_files};
 
 /// Which module may use which others; only the order of the rows is free.
-const MAY_USE: [(&str, &[&str]); 33] = [
+const MAY_USE: [(&str, &[&str]); 34] = [
     ("main", &["cli"]),
     ("lib", &[]),
     (
@@ -30,6 +30,7 @@ const MAY_USE: [(&str, &[&str]); 33] = [
             "scan",
             "secret",
             "server",
+            "task",
             "telemetry",
             "tls",
         ],
@@ -83,6 +84,7 @@ const MAY_USE: [(&str, &[&str]); 33] = [
             "graph",
             "pb",
             "peer",
+            "task",
             "telemetry",
         ],
     ),
@@ -99,6 +101,7 @@ const MAY_USE: [(&str, &[&str]); 33] = [
             "graph",
             "peer",
             "retry",
+            "task",
             "telemetry",
             "throttle",
         ],
@@ -112,6 +115,7 @@ const MAY_USE: [(&str, &[&str]); 33] = [
             "failure",
             "outbound",
             "reload",
+            "task",
             "telemetry",
             "tls",
         ],
@@ -173,7 +177,8 @@ const MAY_USE: [(&str, &[&str]); 33] = [
     ("sandbox", &[]),
     ("authorization", &["scan"]),
     ("peer", &["authorization"]),
-    ("command", &[]),
+    ("command", &["task"]),
+    ("task", &[]),
     ("deadline", &[]),
     ("failure", &[]),
 ];

@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use incidentgate::{failure::Kind, graph::MAX_RETRY_AFTER, rpc::status, telemetry::Propagator};
+use incidentgate::{
+    failure::{Effect, Kind},
+    graph::MAX_RETRY_AFTER,
+    rpc::status,
+    telemetry::Propagator,
+};
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::json;
@@ -52,7 +57,7 @@ proptest! {
         code in 1..=16_i32,
         message in prop_oneof![any::<String>(), long_text()],
     ) {
-        let adopted = status::adopt(&Status::new(code.into(), message));
+        let adopted = status::adopt(&Status::new(code.into(), message), "Get", Effect::Nothing);
         let contract = Contract::of(&adopted);
         block_bytes(adopted.into_http::<()>().headers());
         let unimplemented = code == i32::from(Code::Unimplemented);

@@ -3,9 +3,10 @@
 
 use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
 
+use futures_util::stream;
 use incidentgate::{
     pb::{
-        ExecuteResponseActionRequest, ExecuteResponseActionResponse,
+        self, ExecuteResponseActionRequest, ExecuteResponseActionResponse,
         incident_task_service_client::IncidentTaskServiceClient,
         incident_task_service_server::{IncidentTaskService, IncidentTaskServiceServer},
     },
@@ -18,13 +19,68 @@ use tonic::{Request, Response, Status, transport::Channel};
 
 use crate::support::{answer, request};
 
+/// A service of which one RPC is called.
+#[tonic::async_trait]
+trait Execute: Send + Sync + 'static {
+    async fn execute(
+        &self,
+        request: Request<ExecuteResponseActionRequest>,
+    ) -> Result<Response<ExecuteResponseActionResponse>, Status>;
+}
+
+struct Only<S>(S);
+
+#[tonic::async_trait]
+impl<S: Execute> IncidentTaskService for Only<S> {
+    async fn execute_response_action(
+        &self,
+        request: Request<ExecuteResponseActionRequest>,
+    ) -> Result<Response<ExecuteResponseActionResponse>, Status> {
+        self.0.execute(request).await
+    }
+
+    async fn get_incident_task(
+        &self,
+        _: Request<pb::GetIncidentTaskRequest>,
+    ) -> Result<Response<pb::GetIncidentTaskResponse>, Status> {
+        Err(not_called())
+    }
+
+    async fn list_incident_tasks(
+        &self,
+        _: Request<pb::ListIncidentTasksRequest>,
+    ) -> Result<Response<pb::ListIncidentTasksResponse>, Status> {
+        Err(not_called())
+    }
+
+    async fn update_incident_task(
+        &self,
+        _: Request<pb::UpdateIncidentTaskRequest>,
+    ) -> Result<Response<pb::UpdateIncidentTaskResponse>, Status> {
+        Err(not_called())
+    }
+
+    type WatchIncidentTaskStream = stream::Empty<Result<pb::WatchIncidentTaskResponse, Status>>;
+
+    async fn watch_incident_task(
+        &self,
+        _: Request<pb::WatchIncidentTaskRequest>,
+    ) -> Result<Response<Self::WatchIncidentTaskStream>, Status> {
+        Err(not_called())
+    }
+}
+
+fn not_called() -> Status {
+    Status::unimplemented("not called")
+}
+
 /// Answers at its deadline, but its thread stands still just after it has looked at
 /// the clock.
 struct Stalling;
 
 #[tonic::async_trait]
-impl IncidentTaskService for Stalling {
-    async fn execute_response_action(
+impl Execute for Stalling {
+    async fn execute(
         &self,
         mut request: Request<ExecuteResponseActionRequest>,
     ) -> Result<Response<ExecuteResponseActionResponse>, Status> {
@@ -57,8 +113,8 @@ struct Terse {
 }
 
 #[tonic::async_trait]
-impl IncidentTaskService for Terse {
-    async fn execute_response_action(
+impl Execute for Terse {
+    async fn execute(
         &self,
         mut request: Request<ExecuteResponseActionRequest>,
     ) -> Result<Response<ExecuteResponseActionResponse>, Status> {
@@ -75,6 +131,7 @@ fn limits() -> Limits {
     Limits {
         max_connections: 1,
         max_concurrent_streams: 1,
+        max_watchers: 1,
         max_header_list_size: 16 * 1024,
         places: PlaceLimits {
             max_open: 16,
@@ -93,12 +150,12 @@ fn limits() -> Limits {
     }
 }
 
-async fn serving(service: impl IncidentTaskService) -> IncidentTaskServiceClient<Channel> {
+async fn serving(service: impl Execute) -> IncidentTaskServiceClient<Channel> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let lifecycle = Lifecycle::default();
     let front = Front::new(
-        Services::new(IncidentTaskServiceServer::new(service)),
+        Services::new(IncidentTaskServiceServer::new(Only(service))),
         limits(),
         incidentgate::callers::Callers::open(),
         lifecycle.clone(),

@@ -15,6 +15,7 @@ fn policy(execute: &[&str], reflection: &[&str]) -> Policy {
     Policy {
         execute_response_action: patterns(execute),
         reflection: patterns(reflection),
+        ..Policy::default()
     }
 }
 
@@ -284,6 +285,23 @@ async fn the_policy_of_an_rpc_lists_who_may() {
                 "`policy.execute_response_action`",
             ),
             (Rpc::Reflection, may_reflect, "`policy.reflection`"),
+            // Whom no policy names may do nothing.
+            (Rpc::GetIncidentTask, false, "`policy.get_incident_task`"),
+            (
+                Rpc::ListIncidentTasks,
+                false,
+                "`policy.list_incident_tasks`",
+            ),
+            (
+                Rpc::UpdateIncidentTask,
+                false,
+                "`policy.update_incident_task`",
+            ),
+            (
+                Rpc::WatchIncidentTask,
+                false,
+                "`policy.watch_incident_task`",
+            ),
         ] {
             let admitted = admitted(&callers, presented, rpc, now()).await;
             if may {

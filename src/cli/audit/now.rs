@@ -10,12 +10,15 @@ use tracing::Span;
 
 use crate::{
     audit::pending::PendingCall,
-    command::{ClientRequestId, Command, TaskId},
+    command::{ClientRequestId, Command, GetTask, TaskId},
     credentials::Credential,
     failure::{Failure, Kind},
-    graph::{ActionStatus, GraphClient, Look},
+    graph::{Ask, GraphClient},
+    task::{ActionStatus, Member as _, Open},
 };
 
+/// A success that says nothing.
+const NO_STATE: &str = " without a state that is known";
 /// The most tasks that are asked for at a time.
 const AT_A_TIME: usize = 8;
 
@@ -111,14 +114,19 @@ impl Inquiry {
                 return Now::Unknown(given_up.get_or_init(|| failure.to_string()).clone());
             }
         };
-        let look = Look {
+        let ask = Ask {
             command: &command,
             authorization: grant.authorization(),
+            number: 1,
             until: Instant::now() + self.limit,
             parent: &nobody,
         };
-        match self.graph.look(look).await {
-            Ok(seen) => Now::Seen(seen.action_status),
+        match self.graph.ask(ask).await {
+            Ok(answered) => {
+                let status = answered.found.action_status.as_ref().and_then(Open::known);
+                let unknown = || format!("Graph answered HTTP {}{NO_STATE}", answered.status);
+                status.map_or_else(|| Now::Unknown(unknown()), Now::Seen)
+            }
             Err(failure) => {
                 let concerns_all = concerns_all(&failure);
                 let why = why(failure, self.limit);
@@ -132,9 +140,11 @@ impl Inquiry {
 }
 
 /// What a log says may be anything; only what a call can have asked for goes to Graph.
-fn command(call: &PendingCall) -> Result<Command, &'static str> {
+fn command(call: &PendingCall) -> Result<Command<GetTask>, &'static str> {
     Ok(Command {
-        task_id: TaskId::parse(call.task_id.clone()).map_err(|_| "not a task id")?,
+        what: GetTask {
+            task_id: TaskId::parse(call.task_id.clone()).map_err(|_| "not a task id")?,
+        },
         client_request_id: ClientRequestId::parse_or_new(call.client_request_id.clone())
             .map_err(|_| "not a client-request-id")?,
     })
@@ -154,7 +164,7 @@ fn why(failure: Failure, limit: Duration) -> String {
     let status = reply.status;
     let code = reply.code.iter().map(|code| format!(" {code}"));
     let message = reply.message.iter().map(|message| format!(": {message}"));
-    let no_state = " without a state that is known".to_owned();
+    let no_state = NO_STATE.to_owned();
     iter::once(format!("Graph answered HTTP {status}"))
         .chain(code)
         .chain(message)

@@ -6,6 +6,30 @@ use crate::{
     config::{BaseUrl, Config, CredentialsMode},
 };
 
+/// Where callers are not asked who they are, a policy would keep nobody out.
+macro_rules! unasked {
+    ($policy:ident, Production) => {
+        Rule {
+            key: concat!("policy.", stringify!($policy)),
+            other: None,
+            expected: "no value, or a way for callers to prove who they are: `tls.client_ca_file`, `callers.jwt_issuer` or `callers.forwarded_certificates`",
+            when: When::Production,
+            holds: |config| config.authenticates_callers() || config.policy.$policy.is_empty(),
+        }
+    };
+    ($policy:ident, Sandbox) => {
+        Rule {
+            key: concat!("policy.", stringify!($policy)),
+            other: None,
+            expected: "`*`, or a way for callers to prove who they are: `tls.client_ca_file`, `callers.jwt_issuer` or `callers.forwarded_certificates`",
+            when: When::Sandbox,
+            holds: |config| {
+                config.authenticates_callers() || config.policy.$policy == [Pattern::Any]
+            },
+        }
+    };
+}
+
 pub(super) const RULES: &[Rule] = &[
     // === who calls ===
     Rule {
@@ -74,25 +98,16 @@ pub(super) const RULES: &[Rule] = &[
             !config.authenticates_callers() || !config.policy.execute_response_action.is_empty()
         },
     },
-    Rule {
-        key: "policy.execute_response_action",
-        other: None,
-        expected: "no value, or a way for callers to prove who they are: `tls.client_ca_file`, `callers.jwt_issuer` or `callers.forwarded_certificates`",
-        when: When::Production,
-        holds: |config| {
-            config.authenticates_callers() || config.policy.execute_response_action.is_empty()
-        },
-    },
-    Rule {
-        key: "policy.execute_response_action",
-        other: None,
-        expected: "`*`, or a way for callers to prove who they are: `tls.client_ca_file`, `callers.jwt_issuer` or `callers.forwarded_certificates`",
-        when: When::Sandbox,
-        holds: |config| {
-            config.authenticates_callers()
-                || config.policy.execute_response_action == [Pattern::Any]
-        },
-    },
+    unasked!(execute_response_action, Production),
+    unasked!(execute_response_action, Sandbox),
+    unasked!(get_incident_task, Production),
+    unasked!(get_incident_task, Sandbox),
+    unasked!(list_incident_tasks, Production),
+    unasked!(list_incident_tasks, Sandbox),
+    unasked!(update_incident_task, Production),
+    unasked!(update_incident_task, Sandbox),
+    unasked!(watch_incident_task, Production),
+    unasked!(watch_incident_task, Sandbox),
     Rule {
         key: "policy.reflection",
         other: None,

@@ -20,6 +20,10 @@ pub(super) fn unprovable(config: &Config) -> Vec<Broken> {
             "policy.execute_response_action",
             &policy.execute_response_action,
         ),
+        ("policy.get_incident_task", &policy.get_incident_task),
+        ("policy.list_incident_tasks", &policy.list_incident_tasks),
+        ("policy.update_incident_task", &policy.update_incident_task),
+        ("policy.watch_incident_task", &policy.watch_incident_task),
         ("policy.reflection", &policy.reflection),
     ]
     .into_iter()

@@ -141,7 +141,7 @@ async fn one_whose_task_is_not_seen_is_unknown_and_the_exit_code_says_so() {
         "Graph answered HTTP 200 without a state that is known",
         "Graph answered HTTP 200 without a state that is known",
         "no answer within 500ms",
-        "Graph did not show the task: ",
+        "the connection to Graph broke before its answer: ",
         "Graph answered HTTP 403 accessDenied: ",
         "Graph answered HTTP 404 ",
         "not a task id",

@@ -14,6 +14,7 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use incidentgate::{
     authorization::TokenOwner,
+    failure::Effect,
     graph::classify::{BodyEnd, Reply, classify},
     pb::ExecuteResponseActionResponse,
     rpc::status,
@@ -231,6 +232,7 @@ impl Fixture {
             body: &self.body[..self.body.len().min(64 * 1024)],
             body_end,
             token_owner: self.owner,
+            effect: Effect::Action,
             now: SystemTime::now(),
         })
         .err()?;

@@ -33,7 +33,7 @@ static CALLERS: LazyLock<Callers> = LazyLock::new(|| {
         forwarded_certificates: true,
         policy: Policy {
             execute_response_action: Pattern::parse("*").into_iter().collect(),
-            reflection: Vec::new(),
+            ..Policy::default()
         },
         ..CallerOptions::default()
     };

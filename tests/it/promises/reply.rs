@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use incidentgate::{
     authorization::TokenOwner,
-    failure::{Failure, GraphReply, Kind, Outcome},
+    failure::{Effect, Failure, GraphReply, Kind, Outcome},
     graph::{
         Accepted,
         classify::{BodyEnd, Reply, classify},
@@ -77,6 +77,7 @@ impl Given {
                     body,
                     body_end,
                     token_owner,
+                    effect: Effect::Action,
                     now: SystemTime::UNIX_EPOCH + NOW,
                 };
                 let result = classify(&reply);

@@ -401,10 +401,15 @@ impl Gateway {
 
 /// A request for `id` with the caller's token.
 pub(crate) fn request(id: &str) -> Request<ExecuteResponseActionRequest> {
-    let mut request = Request::new(ExecuteResponseActionRequest {
+    with_token(ExecuteResponseActionRequest {
         incident_task_id: id.to_owned(),
         client_request_id: String::new(),
-    });
+    })
+}
+
+/// Any request with the caller's token.
+pub(crate) fn with_token<M>(message: M) -> Request<M> {
+    let mut request = Request::new(message);
     let token = format!("Bearer {TOKEN}").parse().unwrap();
     request.metadata_mut().insert("authorization", token);
     request

@@ -23,7 +23,7 @@ pub(crate) use attacker::{Attacker, PREFACE, fields};
 pub(crate) use collector::{Collector, Received};
 pub(crate) use crowd::{Crowd, Hanging};
 pub(crate) use details::{Answer, answer};
-pub(crate) use gateway::{Gateway, GatewayBuilder, TOKEN, request};
+pub(crate) use gateway::{Gateway, GatewayBuilder, TOKEN, request, with_token};
 pub(crate) use observed::{attributes, boundaries, points};
 pub(crate) use raw::{RawCall, frame};
 pub(crate) use stub::Stub;
