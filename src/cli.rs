@@ -3,16 +3,23 @@
 mod audit;
 mod check;
 mod execute;
+mod follow;
 mod health;
 mod interrupt;
+mod list;
 mod mint;
 mod peer;
+mod progress;
 mod report;
+mod said;
 mod sandbox;
 mod serve;
 mod settings;
+mod sight;
+mod table;
 mod token;
 mod unreachable;
+mod watch;
 
 use std::{
     future::Future,
@@ -45,6 +52,8 @@ pub struct Cli {
 enum Command {
     Serve(serve::Serve),
     Execute(execute::Execute),
+    Watch(watch::Watch),
+    List(list::List),
     Sandbox(sandbox::RunSandbox),
     Mint(mint::MintToken),
     Check(check::Check),
@@ -70,6 +79,8 @@ impl Cli {
         match self.command {
             Command::Serve(command) => command.run(),
             Command::Execute(command) => in_runtime(command.run()),
+            Command::Watch(command) => in_runtime(command.run()),
+            Command::List(command) => in_runtime(command.run()),
             Command::Sandbox(command) => in_runtime(command.run()),
             Command::Mint(command) => in_runtime(command.run()),
             Command::Check(command) => in_runtime(command.run()),

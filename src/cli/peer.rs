@@ -184,6 +184,26 @@ impl Gateway {
         call: impl AsyncFnOnce(Channel, Request<M>) -> Result<Response<T>, Status>,
     ) -> Result<T, NoAnswer> {
         let end = Instant::now() + self.timeout;
+        let channel = self.proven(end).await?;
+        let answer = exchange(channel, message, end, call).await;
+        answer.map_err(|ended| self.no_answer(ended))
+    }
+
+    /// The same for a call whose answer is a stream: the time of `--timeout` ends with its
+    /// first word.
+    pub(super) async fn stream<M, T>(
+        &self,
+        message: M,
+        call: impl AsyncFnOnce(Channel, Request<M>) -> Result<Response<T>, Status>,
+    ) -> Result<T, NoAnswer> {
+        let end = Instant::now() + self.timeout;
+        let channel = self.proven(end).await?;
+        let answer = until(end, call(channel, Request::new(message))).await;
+        answer.map_err(|ended| self.no_answer(ended))
+    }
+
+    /// A connection on which there was an answer to a question for its health.
+    async fn proven(&self, end: Instant) -> Result<Channel, NoAnswer> {
         let channel = self.connect(end).await?;
         let proof = self.ask_health(channel.clone(), String::new(), end).await;
         if let Err(NoAnswer::Unreachable(error)) = proof {
@@ -192,10 +212,13 @@ impl Gateway {
         if end <= Instant::now() {
             return Err(self.unreachable(true, self.late()));
         }
-        let answer = exchange(channel, message, end, call).await;
-        answer.map_err(|ended| match ended {
-            End::Status(status) => NoAnswer::Failed(status),
-            End::Late => NoAnswer::Failed(Status::deadline_exceeded(self.late())),
+        Ok(channel)
+    }
+
+    fn no_answer(&self, ended: End) -> NoAnswer {
+        NoAnswer::Failed(match ended {
+            End::Status(status) => status,
+            End::Late => Status::deadline_exceeded(self.late()),
         })
     }
 
@@ -292,11 +315,18 @@ async fn exchange<M, T>(
 ) -> Result<T, End> {
     let mut request = Request::new(message);
     request.set_timeout(end.saturating_duration_since(Instant::now()));
+    until(end, call(channel, request)).await
+}
+
+async fn until<T>(
+    end: Instant,
+    answer: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, End> {
     // tonic's own limit ends with the headers of the answer, and says CANCELLED.
     tokio::select! {
         biased;
         () = tokio::time::sleep_until(end) => Err(End::Late),
-        answer = call(channel, request) => match answer {
+        answer = answer => match answer {
             Ok(response) => Ok(response.into_inner()),
             Err(status) => Err(End::Status(status)),
         },

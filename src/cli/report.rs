@@ -1,13 +1,16 @@
 //! What `execute` prints: the outcome first, then what it rests on, then what to do.
 
-use std::{collections::BTreeMap, fmt, process::ExitCode, time::Duration};
+use std::fmt;
 
 use serde::Serialize;
 use tonic::Status;
-use tonic_types::StatusExt as _;
 
-use super::{UNKNOWN, peer::message_of, unreachable::Unreachable};
-use crate::{pb, rpc::status::code_name, scan};
+use super::{
+    FAILURE, UNKNOWN,
+    said::{Said, write_line},
+    unreachable::Unreachable,
+};
+use crate::pb;
 
 /// One answered call.
 #[derive(Debug, Serialize)]
@@ -18,24 +21,8 @@ pub(super) struct Report {
     confirmation: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     action_status: Option<String>,
-    code: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    domain: Option<String>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    graph_request_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_request_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_ms: Option<u64>,
-    /// The trailer `claims`: what Entra wants before it issues another token, in base64.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    claims: Option<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    metadata: BTreeMap<String, String>,
+    #[serde(flatten)]
+    said: Said,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     provider_warnings: Vec<String>,
     next: String,
@@ -55,25 +42,23 @@ enum Outcome {
 
 impl Report {
     /// The gateway answered OK.
-    pub(super) fn started(response: pb::ExecuteResponseActionResponse) -> Self {
+    pub(super) fn started(response: pb::ExecuteResponseActionResponse, id: &str) -> Self {
         let confirmation = match response.confirmation() {
             pb::ExecutionConfirmation::Accepted => "ACCEPTED",
             pb::ExecutionConfirmation::Observed => "OBSERVED",
             pb::ExecutionConfirmation::Unspecified => "UNSPECIFIED",
         };
+        let action_status = action_status(response.action_status());
+        let mut said = Said::ok();
+        said.graph_request_id = Some(response.graph_request_id).filter(|id| !id.is_empty());
+        said.client_request_id = Some(response.client_request_id);
+        let attempts = response.attempts.to_string();
+        said.metadata.insert("attempts".to_owned(), attempts);
         Self {
             outcome: Outcome::Started,
             confirmation: Some(confirmation),
-            action_status: action_status(response.action_status()),
-            code: "OK",
-            reason: None,
-            domain: None,
-            message: String::new(),
-            graph_request_id: Some(response.graph_request_id).filter(|id| !id.is_empty()),
-            client_request_id: Some(response.client_request_id),
-            retry_after_ms: None,
-            claims: None,
-            metadata: BTreeMap::from([("attempts".to_owned(), response.attempts.to_string())]),
+            action_status,
+            said,
             provider_warnings: response
                 .provider_warnings
                 .into_iter()
@@ -84,68 +69,89 @@ impl Report {
                     )
                 })
                 .collect(),
-            next: "follow the task's actionStatus in Microsoft Defender or Graph".to_owned(),
+            next: format!(
+                "follow the task to its end: incidentgate watch {}",
+                argument(id)
+            ),
         }
     }
 
     /// The gateway, or something before it, answered an error.
     pub(super) fn failed(status: &Status) -> Self {
-        let details = status.get_error_details();
-        let info = details.error_info();
-        let metadata: BTreeMap<_, _> = info
-            .map(|info| info.metadata.clone().into_iter().collect())
-            .unwrap_or_default();
-        let outcome = match metadata.get("actionOutcome").map(String::as_str) {
+        let said = Said::of(status);
+        let outcome = match said.metadata.get("actionOutcome").map(String::as_str) {
             Some("NOT_STARTED") => Outcome::NotStarted,
             Some("ALREADY_STARTED") => Outcome::AlreadyStarted,
             // Whoever gave no outcome (a proxy, a lost connection) does not know it.
             _ => Outcome::Unknown,
         };
-        let retry_after = details.retry_info().and_then(|retry| retry.retry_delay);
-        let retry_after_ms =
-            retry_after.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
-        let claims = status.metadata().get("claims");
-        let claims = claims.and_then(|claims| Some(claims.to_str().ok()?.to_owned()));
-        Self {
-            outcome,
-            confirmation: None,
-            action_status: None,
-            code: code_name(status.code()),
-            reason: info.map(|info| info.reason.clone()),
-            domain: info.map(|info| info.domain.clone()),
-            message: message_of(status),
-            graph_request_id: metadata.get("graphRequestId").cloned(),
-            client_request_id: metadata.get("clientRequestId").cloned(),
-            retry_after_ms,
-            next: next_step(outcome, retry_after_ms, claims.is_some()),
-            claims,
-            metadata,
-            provider_warnings: Vec::new(),
-        }
+        let next = match outcome {
+            Outcome::NotStarted => said.next_step(),
+            Outcome::AlreadyStarted | Outcome::Started => {
+                "look at the task's actionStatus; there is nothing to send again".to_owned()
+            }
+            Outcome::Unknown => {
+                "look at the task's actionStatus before you send the call again".to_owned()
+            }
+        };
+        Self::without_confirmation(outcome, said, next)
     }
 
     /// Nobody has shown that they are a gateway, so the call was not sent.
     pub(super) fn unreachable(error: &Unreachable) -> Self {
+        let next = if error.has_mend() {
+            "mend the connection as the message says; the call was not sent"
+        } else {
+            "start the gateway, or name another one by --endpoint"
+        };
+        Self::without_confirmation(
+            Outcome::NotStarted,
+            Said::unreachable(error),
+            next.to_owned(),
+        )
+    }
+
+    /// The task cannot be followed, which was asked for, so that the call was not sent.
+    pub(super) fn not_followed(said: Said) -> Self {
+        let next = format!(
+            "the task cannot be followed, so that the call was not sent: {}; or leave --wait out",
+            said.next_step()
+        );
+        Self::without_confirmation(Outcome::NotStarted, said, next)
+    }
+
+    /// Nobody waits for the answer any more.
+    pub(super) fn interrupted() -> Self {
+        let said = Said {
+            code: "CANCELLED",
+            message: "interrupted before the gateway had answered".to_owned(),
+            ..Said::ok()
+        };
+        let next = "look at the task's actionStatus before you send the call again";
+        Self::without_confirmation(Outcome::Unknown, said, next.to_owned())
+    }
+
+    /// Whether the action runs, or has run.
+    pub(super) fn is_started(&self) -> bool {
+        matches!(self.outcome, Outcome::Started | Outcome::AlreadyStarted)
+    }
+
+    /// The same where the task is followed, if its action runs.
+    pub(super) fn followed(mut self) -> Self {
+        if self.is_started() {
+            "the task is followed; Ctrl-C leaves the action running".clone_into(&mut self.next);
+        }
+        self
+    }
+
+    fn without_confirmation(outcome: Outcome, said: Said, next: String) -> Self {
         Self {
-            outcome: Outcome::NotStarted,
+            outcome,
             confirmation: None,
             action_status: None,
-            code: "UNAVAILABLE",
-            reason: None,
-            domain: None,
-            message: error.to_string(),
-            graph_request_id: None,
-            client_request_id: None,
-            retry_after_ms: None,
-            claims: None,
-            metadata: BTreeMap::new(),
+            said,
             provider_warnings: Vec::new(),
-            next: if error.has_mend() {
-                "mend the connection as the message says; the call was not sent"
-            } else {
-                "start the gateway, or name another one by --endpoint"
-            }
-            .to_owned(),
+            next,
         }
     }
 
@@ -155,13 +161,13 @@ impl Report {
     }
 
     /// 0 only when the action was started, by this call as far as anyone can tell.
-    pub(super) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self.outcome {
+    pub(super) fn exit_code(&self) -> u8 {
+        match self.outcome {
             Outcome::Started => 0,
-            Outcome::NotStarted => 1,
+            Outcome::NotStarted => FAILURE,
             Outcome::AlreadyStarted => 3,
             Outcome::Unknown => UNKNOWN,
-        })
+        }
     }
 }
 
@@ -173,38 +179,30 @@ impl fmt::Display for Report {
             Outcome::NotStarted => "NOT_STARTED: the action was not started",
             Outcome::Unknown => "UNKNOWN: the action may have been started",
         })?;
-        let reason = match (&self.reason, &self.domain) {
-            (Some(reason), Some(domain)) => Some(format!("{reason} ({domain})")),
-            _ => None,
-        };
-        let lines = [
-            ("confirmation", self.confirmation),
-            ("actionStatus", self.action_status.as_deref()),
-            ("code", Some(self.code)),
-            ("reason", reason.as_deref()),
-            (
-                "message",
-                Some(self.message.as_str()).filter(|text| !text.is_empty()),
-            ),
-            ("Graph request-id", self.graph_request_id.as_deref()),
-            ("client-request-id", self.client_request_id.as_deref()),
-            (
-                "attempts",
-                self.metadata.get("attempts").map(String::as_str),
-            ),
-            ("claims", self.claims.as_deref()),
-        ];
-        for (label, value) in lines {
-            if let Some(value) = value {
-                // Whoever answered, the lines are ours, and so is the terminal.
-                let value = value.replace(scan::steers, " ");
-                write!(f, "\n  {label:<18} {value}")?;
-            }
+        if let Some(confirmation) = self.confirmation {
+            write_line(f, "confirmation", confirmation)?;
+        }
+        if let Some(action_status) = &self.action_status {
+            write_line(f, "actionStatus", action_status)?;
+        }
+        write_line(f, "code", self.said.code)?;
+        for (label, value) in self.said.lines() {
+            write_line(f, label, &value)?;
         }
         for warning in &self.provider_warnings {
-            write!(f, "\n  {:<18} {warning}", "provider warning")?;
+            write_line(f, "provider warning", warning)?;
         }
-        write!(f, "\n  {:<18} {}", "next", self.next)
+        write_line(f, "next", &self.next)
+    }
+}
+
+/// An id as it can be typed; what a shell would read otherwise is left to whoever types.
+fn argument(id: &str) -> &str {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if id.bytes().all(is_plain) && !id.starts_with('-') {
+        id
+    } else {
+        "ID"
     }
 }
 
@@ -212,24 +210,6 @@ impl fmt::Display for Report {
 fn action_status(status: pb::ActionStatus) -> Option<String> {
     let name = status.as_str_name().strip_prefix("ACTION_STATUS_")?;
     (status != pb::ActionStatus::Unspecified).then(|| name.to_owned())
-}
-
-fn next_step(outcome: Outcome, retry_after_ms: Option<u64>, is_challenged: bool) -> String {
-    let step = match (outcome, retry_after_ms) {
-        (Outcome::NotStarted, Some(ms)) => {
-            let wait = humantime::format_duration(Duration::from_millis(ms));
-            return format!("send the same call again in {wait} or later");
-        }
-        (Outcome::NotStarted, None) if is_challenged => {
-            "get a token from Entra with these claims (base64), then send the call with it"
-        }
-        (Outcome::NotStarted, None) => "mend the cause; the same call will fail again",
-        (Outcome::AlreadyStarted | Outcome::Started, _) => {
-            "look at the task's actionStatus; there is nothing to send again"
-        }
-        (Outcome::Unknown, _) => "look at the task's actionStatus before you send the call again",
-    };
-    step.to_owned()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use tonic::Code;
 
-use crate::failure::{Effect, Kind, Origin};
+use crate::failure::{Effect, Failure, Kind, Origin};
 
 /// One row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +126,21 @@ pub fn reference() -> String {
     text
 }
 
+/// What is different for calls that can start nothing, in Markdown, as the README shows it.
+pub fn idempotent_reference() -> String {
+    let mut text = "| what happened | code | further details |\n|---|---|---|\n".to_owned();
+    for kind in Kind::ALL {
+        let failure = Failure::new(kind, "").with_effect(Effect::Nothing);
+        if failure.may_be_sent_again() == kind.may_be_sent_again() {
+            continue;
+        }
+        let (when, code) = (row(kind).when, code(kind, Effect::Nothing));
+        let name = super::status::code_name(code);
+        text.push_str(&format!("| {when} | {name} | RetryInfo |\n"));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +155,22 @@ mod tests {
             if kind.outcome() == Outcome::Unknown {
                 assert_ne!(code, Code::Unavailable, "{kind:?}");
             }
+        }
+    }
+
+    #[test]
+    fn only_what_may_be_sent_again_has_another_code_where_nothing_can_be_started() {
+        for kind in Kind::ALL {
+            for effect in [Effect::Update, Effect::Nothing] {
+                let failure = Failure::new(kind, "").with_effect(effect);
+                let (usual, code) = (row(kind).code, code(kind, effect));
+                assert_eq!(code, super::code(kind, Effect::Nothing), "{kind:?}");
+                if code != usual {
+                    assert_eq!(code, Code::Unavailable, "{kind:?}");
+                    assert!(failure.may_be_sent_again(), "{kind:?}");
+                }
+            }
+            assert_eq!(code(kind, Effect::Action), row(kind).code, "{kind:?}");
         }
     }
 

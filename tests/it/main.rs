@@ -14,6 +14,7 @@ mod deadline;
 mod departure;
 mod detach;
 mod drain;
+mod follow;
 mod graph_http2;
 mod health;
 mod layering;

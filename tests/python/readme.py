@@ -27,6 +27,7 @@ def normal(text):
     lines = [line for line in lines if not re.match(r" +(Compiling|Finished|Running|Blocking) ", line)]
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "GUID", "\n".join(lines))
     text = re.sub(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z?", "TIME", text)
+    text = re.sub(r"\b\d+\.\d s\b", "S", text)
     # Go's JSON has one space or two after a colon, as chance will have it.
     return re.sub(r"[ \t]+", " ", text)
 

@@ -5,7 +5,7 @@ use std::iter;
 use super::now::Now;
 use crate::{
     audit::{Caller, pending::PendingCall},
-    scan,
+    cli::table,
 };
 
 /// A column: its head, and what stands in it.
@@ -28,29 +28,14 @@ pub(super) fn table(calls: &[PendingCall], now: Option<&[Now]>) -> String {
     head.extend(now.map(|_| "NOW".to_owned()));
     let row = |(n, call): (usize, _)| {
         let now = now.map(|now| now[n].text());
-        let row = COLUMNS.iter().map(|(_, cell)| cell(call)).chain(now);
-        // Whoever wrote the file, the lines are ours, and so is the terminal.
-        row.map(|cell| cell.replace(scan::steers, " ")).collect()
+        COLUMNS
+            .iter()
+            .map(|(_, cell)| cell(call))
+            .chain(now)
+            .collect()
     };
-    let rows: Vec<Vec<_>> = iter::once(head)
-        .chain(calls.iter().enumerate().map(row))
-        .collect();
-    let widths: Vec<_> = (0..rows[0].len())
-        .map(|column| {
-            let lengths = rows.iter().map(|row| row[column].chars().count());
-            lengths.max().unwrap_or(0)
-        })
-        .collect();
-    let mut text = String::new();
-    for row in &rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            let padding = width - cell.chars().count() + 2;
-            line = line + cell + &" ".repeat(padding);
-        }
-        text = text + line.trim_end() + "\n";
-    }
-    text
+    let rows = calls.iter().enumerate().map(row);
+    table::lines(iter::once(head).chain(rows).collect())
 }
 
 fn outcome(call: &PendingCall) -> String {
