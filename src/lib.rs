@@ -25,6 +25,10 @@
 //!
 //! Before a POST leaves, and when its outcome is known, [`audit`] records it.
 //!
+//! The other RPCs go the same way, but for the middle of it: what may be made again is an
+//! inquiry ([`call`] `ask`, [`graph`] `inquiry`) about a [`task`], and who follows a task
+//! shares its readings with others ([`call`] `watch`).
+//!
 //! Whom a connection belongs to is a [`peer`]. Certificates and keys come from files
 //! ([`tls`]), which are read again when they change ([`reload`]). Tokens and an issuer's
 //! signing keys are [`renewable`], and come by [`outbound`] requests. [`scan`] looks through

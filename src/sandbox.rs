@@ -31,6 +31,11 @@
 //! # Over HTTP/2, a refusal that promises that nothing was processed; then a read that shows
 //! # the task as it was before its action was started:
 //! curl -X POST $S/sandbox/tasks/213213/faults -d '[{"do": {"goAway": {"lastStream": "before"}}}, {"on": "read", "do": "staleRead"}]'
+//! # The list by Graph's parameters, a new status, and faults for both:
+//! curl "$S/beta/security/incidentTasks?\$top=2&\$filter=status%20eq%20'open'" -H 'Authorization: Bearer x'
+//! curl -X PATCH $S/beta/security/incidentTasks/213213 -H 'Authorization: Bearer x' -d '{"status": "completed"}'
+//! curl -X POST $S/sandbox/tasks/213213/faults -d '[{"on": "update", "do": "reset"}]'
+//! curl -X POST $S/sandbox/tasks/*/faults -d '[{"on": "list", "do": {"error": {"status": 503}}}]'
 //! # A new task whose action will fail; every field may be left out:
 //! curl -X PUT $S/sandbox/tasks/7 -d '{"actionType": "runAntiVirusScan", "actionStatus": "notStarted", "status": "open", "actionOutcome": "fails"}'
 //! curl $S/sandbox/tasks

@@ -136,7 +136,7 @@ pub fn idempotent_reference() -> String {
         }
         let (when, code) = (row(kind).when, code(kind, Effect::Nothing));
         let name = super::status::code_name(code);
-        text.push_str(&format!("| {when} | {name} | RetryInfo |\n"));
+        text.extend(["| ", when, " | ", name, " | RetryInfo |\n"]);
     }
     text
 }

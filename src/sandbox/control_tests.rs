@@ -49,7 +49,7 @@ async fn puts_and_lists_tasks() {
         .unwrap();
     assert_eq!(
         *put,
-        json!({"id": "a/b", "actionType": "runAntiVirusScan", "actionStatus": "notStarted", "status": "open", "actionOutcome": "fails"})
+        json!({"id": "a/b", "actionType": "runAntiVirusScan", "actionStatus": "notStarted", "status": "open", "actionOutcome": "fails", "incidentId": "123"})
     );
     assert_eq!(
         control.ask("PUT", "tasks/a%2Fb", &put.to_string()).await.0,
@@ -203,5 +203,5 @@ async fn accepts_every_example_of_the_documentation() {
         assert!(status < 300, "{line}: {status} {answer}");
         examples += 1;
     }
-    assert_eq!(examples, 18);
+    assert_eq!(examples, 20);
 }

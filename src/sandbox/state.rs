@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::fault::{Act, Fault, On};
 use super::journal::{Entry, Journal};
-use super::task::{Status, Task};
+use super::task::{ActionStatus, Status, Task};
 use super::throttle::Throttle;
 
 /// The key of faults and of throttling for any task.
@@ -124,8 +124,10 @@ impl Stored {
     pub(super) fn seen(&self, now: Instant, step: Duration) -> Task {
         let started = self.started.map(|started| started.at);
         let mut task = self.task.seen(started, now, step);
+        // A failure sets the status too, after what was set before it.
+        let failed = started.filter(|_| task.action_status == ActionStatus::Failed);
         if let Some((status, set)) = self.set
-            && started.is_none_or(|started| set.at >= started + step || now < started + step)
+            && failed.is_none_or(|started| set.at >= started + step)
         {
             task.status = status;
         }
@@ -166,6 +168,28 @@ fn take(script: &mut VecDeque<Fault>, on: On) -> Option<Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::ActionOutcome;
+
+    #[test]
+    fn a_status_that_was_set_stays_unless_the_action_fails_after_it() {
+        let step = Duration::from_secs(5);
+        let begun = Instant::now();
+        for (outcome, set_at, end) in [
+            (ActionOutcome::Completes, 1, Status::InProgress),
+            (ActionOutcome::Fails, 1, Status::Failed),
+            (ActionOutcome::Fails, 6, Status::InProgress),
+        ] {
+            let mut stored = Stored::new(Task {
+                action_outcome: outcome,
+                ..Task::new("1")
+            });
+            stored.start(begun);
+            stored.set(Status::InProgress, begun + Duration::from_secs(set_at));
+            assert_eq!(stored.seen(begun, step).status, Status::InProgress);
+            let over = begun + 2 * step;
+            assert_eq!(stored.seen(over, step).status, end, "{outcome:?} {set_at}");
+        }
+    }
 
     #[test]
     fn a_request_takes_the_next_fault_of_its_kind_and_the_tasks_own_first() {

@@ -236,6 +236,7 @@ impl Front {
         }
         let watcher = Arc::clone(&self.watchers).try_acquire_owned();
         watcher.map_err(|_| {
+            self.metrics.call_without_place();
             let kind = Kind::GatewayOverloaded;
             let message = "this gateway has as many watches as it may; watch the task again later";
             Failure::new(kind, message).with_retry_after(kind.usual_delay())

@@ -2,6 +2,7 @@
 
 mod get;
 mod list;
+mod telemetry;
 mod update;
 
 use incidentgate::sandbox::{Entry, Fault};

@@ -99,7 +99,7 @@ impl Watcher {
                 biased;
                 changed = self.latest.changed() => changed.map_err(|_| lost())?,
                 () = self.closing.cancelled() => return self.farewell(closed()),
-                () = passed(self.until) => return self.farewell(late()),
+                () = passed(self.until) => return Err(late()),
             }
             let latest = self.latest.borrow_and_update();
             let (reading, ended) = (latest.reading.clone(), latest.ended.clone());

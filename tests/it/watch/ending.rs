@@ -74,7 +74,6 @@ async fn its_callers_deadline_ends_it_and_the_longest_one_of_calls_does_not() {
     let response = within(client.watch_incident_task(request)).await.unwrap();
     let mut watch = Watch(response.into_inner());
     assert_eq!(watch.state().await, ActionStatus::InProgress);
-    assert_eq!(watch.state().await, ActionStatus::InProgress);
     let late = answer(&watch.next().await.unwrap_err());
     assert_eq!(
         (late.code, &*late.reason),
