@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 
@@ -22,7 +23,7 @@ const (
 
 // answer is all that the gateway said. What it did not say is left out.
 type answer struct {
-	Outcome          string            `json:"outcome"`
+	Outcome          string            `json:"outcome,omitempty"`
 	Code             string            `json:"code"`
 	Confirmation     string            `json:"confirmation,omitempty"`
 	ActionStatus     string            `json:"actionStatus,omitempty"`
@@ -34,12 +35,16 @@ type answer struct {
 	ClientRequestID  string            `json:"clientRequestId,omitempty"`
 	Attempts         int32             `json:"attempts,omitempty"`
 	ProviderWarnings []warning         `json:"providerWarnings,omitempty"`
+	Task             *task             `json:"task,omitempty"`
+	Tasks            []task            `json:"tasks,omitzero"`
+	Final            *bool             `json:"final,omitempty"`
 	RetryAfterMs     *int64            `json:"retryAfterMs,omitempty"`
 	PushbackMs       *int64            `json:"pushbackMs,omitempty"`
 	Claims           string            `json:"claims,omitempty"`
 	FieldViolations  []string          `json:"fieldViolations,omitempty"`
 	Details          []string          `json:"details,omitempty"`
-	Calls            int               `json:"calls"`
+	Calls            int               `json:"calls,omitempty"`
+	nextPage         string
 }
 
 type warning struct {
@@ -49,14 +54,7 @@ type warning struct {
 	LatencyMs  *int64 `json:"latencyMs,omitempty"`
 }
 
-func read(response *incidentgate.ExecuteResponseActionResponse, err error, trailer metadata.MD) answer {
-	if err != nil {
-		return refused(err, trailer)
-	}
-	return started(response)
-}
-
-// started reads an OK.
+// started reads an OK of execute.
 func started(response *incidentgate.ExecuteResponseActionResponse) answer {
 	a := answer{
 		Outcome:         outcomeStarted,
@@ -76,6 +74,45 @@ func started(response *incidentgate.ExecuteResponseActionResponse) answer {
 		})
 	}
 	return a
+}
+
+// shown reads an OK of get and of update.
+func shown[Response interface {
+	GetIncidentTask() *incidentgate.IncidentTask
+	GetGraphRequestId() string
+	GetClientRequestId() string
+}](response Response) answer {
+	return answer{
+		Code:            codeName(codes.OK),
+		RequestID:       response.GetGraphRequestId(),
+		ClientRequestID: response.GetClientRequestId(),
+		Task:            new(readTask(response.GetIncidentTask())),
+	}
+}
+
+// listed reads a page.
+func listed(response *incidentgate.ListIncidentTasksResponse) answer {
+	a := answer{
+		Code:            codeName(codes.OK),
+		RequestID:       response.GetGraphRequestId(),
+		ClientRequestID: response.GetClientRequestId(),
+		Tasks:           []task{},
+		nextPage:        response.GetNextPageToken(),
+	}
+	for _, listed := range response.GetIncidentTasks() {
+		a.Tasks = append(a.Tasks, readTask(listed))
+	}
+	return a
+}
+
+// watched reads a message of a watch.
+func watched(message *incidentgate.WatchIncidentTaskResponse) answer {
+	return answer{
+		Code:      codeName(codes.OK),
+		RequestID: message.GetGraphRequestId(),
+		Task:      new(readTask(message.GetIncidentTask())),
+		Final:     new(message.GetIsFinal()),
+	}
 }
 
 // refused reads an error. One without ErrorInfo is not the gateway's, so it says nothing about the action. gRPC gives
@@ -114,19 +151,41 @@ func (a answer) maySendAgain() bool {
 	return a.Outcome == outcomeNotStarted && a.RetryAfterMs != nil
 }
 
-// next is what to do now, and the exit code.
+// next is what people are told after execute, and the exit code.
 func (a answer) next() (advice string, exit int) {
 	switch a.Outcome {
 	case outcomeStarted:
-		return "follow the task's actionStatus", 0
+		advice = "follow the task's actionStatus"
 	case outcomeAlreadyStarted:
-		return "there is nothing to send again; look at the task's actionStatus", 3
+		advice, exit = "there is nothing to send again; look at the task's actionStatus", 3
 	case outcomeNotStarted:
-		if a.maySendAgain() {
-			return fmt.Sprintf("send the same call again in %d s", (*a.RetryAfterMs+999)/1000), 1
-		}
-		return "mend the cause; the same call fails again", 1
+		advice, exit = a.whetherAgain(), 1
 	default:
-		return "do not send the call again before you have looked at the task's actionStatus", exitUnknown
+		advice, exit = "do not send the call again before you have looked at the task's actionStatus", exitUnknown
 	}
+	return fmt.Sprintf("%s: %s", a.Outcome, advice), exit
+}
+
+// end is the same after a command that starts no action. An OK speaks for itself, but for the end of a watch.
+func (a answer) end() (advice string, exit int) {
+	switch {
+	case a.Final != nil:
+		if a.Task.ActionStatus != "COMPLETED" {
+			exit = 5
+		}
+		return "the action is at its end: " + cmp.Or(a.Task.ActionStatus, "UNSPECIFIED"), exit
+	case a.Outcome == "":
+		return "", 0
+	case a.Outcome == outcomeNotStarted:
+		return fmt.Sprintf("%s: %s", a.Code, a.whetherAgain()), 1
+	default:
+		return fmt.Sprintf("%s: nobody who knows has answered", a.Code), exitUnknown
+	}
+}
+
+func (a answer) whetherAgain() string {
+	if a.maySendAgain() {
+		return fmt.Sprintf("send the same call again in %d s", (*a.RetryAfterMs+999)/1000)
+	}
+	return "mend the cause; the same call fails again"
 }

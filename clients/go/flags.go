@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strconv"
 	"time"
+
+	incidentgate "example.com/incidentgate-client/gen/incidentgate/v1"
 )
 
 // seconds is a flag's duration as a number.
@@ -39,3 +41,26 @@ func (c *count) Set(text string) error {
 func (c *count) String() string { return strconv.Itoa(int(*c)) }
 
 func (c *count) Type() string { return "N" }
+
+// taskStatus is a flag's status that a task can be given.
+type taskStatus incidentgate.IncidentTaskStatus
+
+const statusPrefix = "INCIDENT_TASK_STATUS_"
+
+func (s *taskStatus) Set(text string) error {
+	number := incidentgate.IncidentTaskStatus_value[statusPrefix+text]
+	switch known := incidentgate.IncidentTaskStatus(number); known {
+	case incidentgate.IncidentTaskStatus_INCIDENT_TASK_STATUS_UNSPECIFIED,
+		incidentgate.IncidentTaskStatus_INCIDENT_TASK_STATUS_UNKNOWN_FUTURE_VALUE:
+		return errors.New("expected OPEN, IN_PROGRESS, COMPLETED, FAILED or NOT_RELEVANT")
+	default:
+		*s = taskStatus(known)
+		return nil
+	}
+}
+
+func (s *taskStatus) String() string {
+	return shortName(incidentgate.IncidentTaskStatus(*s), statusPrefix)
+}
+
+func (s *taskStatus) Type() string { return "STATUS" }

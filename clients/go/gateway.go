@@ -25,9 +25,13 @@ type gateway struct {
 	timeout                          seconds
 }
 
-func (g *gateway) addFlags(command *cobra.Command) {
+// usualTimeout is for the commands that call once, or a few times.
+const usualTimeout = 10 * time.Second
+
+// addFlags takes the timeout that holds where there is no flag for it; 0 is none.
+func (g *gateway) addFlags(command *cobra.Command, timeout time.Duration) {
 	flags := command.Flags()
-	g.timeout = seconds(10 * time.Second)
+	g.timeout = seconds(timeout)
 	flags.StringVar(&g.endpoint, "endpoint", "127.0.0.1:50051", "`HOST:PORT` of the gateway")
 	flags.Var(&g.timeout, "timeout", "the deadline of everything that the command does, waits included")
 	flags.StringVar(&g.caFile, "ca-file", "", "PEM `file` of the authorities to trust; without it there is no TLS")
@@ -37,10 +41,14 @@ func (g *gateway) addFlags(command *cobra.Command) {
 	command.MarkFlagsRequiredTogether("certificate-file", "key-file")
 }
 
-// call does the work under one deadline and one span. An error says that nothing was sent.
+// call does the work under one deadline, if there is a timeout, and one span. An error says that nothing was sent.
 func (g *gateway) call(name string, work func(context.Context, *grpc.ClientConn)) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(g.timeout))
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	if g.timeout != 0 {
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(g.timeout))
+		defer cancel()
+	}
 	connection, err := g.connect()
 	if err != nil {
 		return err

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** Starts the response action of an incident task, and says whether it was started: yes, no, or unknown. */
+/** Starts the response action of an incident task, says whether it was started: yes, no, or unknown; follows it. */
 import { parse, USAGE } from "./command-line.js";
 import { ConfigurationError } from "./configuration-error.js";
 import { inRootSpan } from "./telemetry.js";
@@ -16,8 +16,8 @@ async function main(): Promise<number> {
   const deadline = Date.now() + options.timeout;
   return inRootSpan(options.command, async () => {
     // Loaded here, because gRPC is instrumented only from now on.
-    const { execute, health } = await import("./commands.js");
-    return options.command === "execute" ? execute(options, deadline) : health(options, deadline);
+    const { run } = await import("./commands.js");
+    return run(options, deadline);
   });
 }
 
@@ -29,4 +29,8 @@ function fail(error: unknown): never {
 }
 
 process.on("uncaughtException", fail);
+for (const stream of [process.stdout, process.stderr]) {
+  // Where nobody reads, the exit code still tells the outcome.
+  stream.on("error", () => {});
+}
 process.exit(await main());

@@ -1,1 +1,1 @@
-"""A client of incidentgate. `action` is what to copy: one call, and what its answer says."""
+"""A client of incidentgate. To copy: `call` and `watch`, which ask again where they may, and `error`, which tells."""

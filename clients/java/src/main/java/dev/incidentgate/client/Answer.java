@@ -8,15 +8,21 @@ import static dev.incidentgate.client.Fields.text;
 
 import com.google.gson.Gson;
 import com.google.gson.GsonBuilder;
+import com.google.gson.annotations.SerializedName;
 import com.google.rpc.BadRequest;
 import com.google.rpc.ErrorInfo;
 import com.google.rpc.RequestInfo;
 import com.google.rpc.RetryInfo;
 import dev.incidentgate.v1.ExecuteResponseActionResponse;
+import dev.incidentgate.v1.GetIncidentTaskResponse;
+import dev.incidentgate.v1.ListIncidentTasksResponse;
 import dev.incidentgate.v1.ProviderWarning;
+import dev.incidentgate.v1.UpdateIncidentTaskResponse;
+import dev.incidentgate.v1.WatchIncidentTaskResponse;
 import io.grpc.Metadata;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -50,7 +56,7 @@ final class Answer {
     }
   }
 
-  // The JSON has them in this order.
+  // The JSON has them in this order. The outcome is null where tasks are shown.
   final Outcome outcome;
   final String code;
   private String confirmation;
@@ -63,27 +69,64 @@ final class Answer {
   private String clientRequestId;
   private Integer attempts;
   private List<Warning> providerWarnings;
+  Task task;
+  private List<Task> tasks;
+
+  @SerializedName("final")
+  Boolean isFinal;
+
   Long retryAfterMs;
   private Long pushbackMs;
   private String claims;
   private List<String> fieldViolations;
   private List<String> details;
-  int calls;
+  Integer calls;
+
+  /** Of a page; not in the JSON. */
+  transient String nextPageToken;
 
   private Answer(Outcome outcome, Status.Code code) {
     this.outcome = outcome;
     this.code = code.name();
   }
 
-  /** Reads an OK. */
+  /** Reads the OK of an action that was to be started. */
   static Answer started(ExecuteResponseActionResponse response) {
-    var answer = new Answer(Outcome.STARTED, Status.Code.OK);
+    var answer = ok(Outcome.STARTED, response.getGraphRequestId(), response.getClientRequestId());
     answer.confirmation = shortName(response.getConfirmation(), "EXECUTION_CONFIRMATION_");
     answer.actionStatus = shortName(response.getActionStatus(), "ACTION_STATUS_");
-    answer.requestId = text(response.getGraphRequestId());
-    answer.clientRequestId = text(response.getClientRequestId());
     answer.attempts = number(response.getAttempts());
     answer.providerWarnings = list(response.getProviderWarningsList().stream().map(Warning::of));
+    return answer;
+  }
+
+  /** Reads a task. */
+  static Answer shown(GetIncidentTaskResponse response) {
+    var answer = ok(null, response.getGraphRequestId(), response.getClientRequestId());
+    answer.task = Task.of(response.getIncidentTask());
+    return answer;
+  }
+
+  /** Reads a task after its change. */
+  static Answer updated(UpdateIncidentTaskResponse response) {
+    var answer = ok(null, response.getGraphRequestId(), response.getClientRequestId());
+    answer.task = Task.of(response.getIncidentTask());
+    return answer;
+  }
+
+  /** Reads a page. One without tasks says so: others may follow. */
+  static Answer listed(ListIncidentTasksResponse response) {
+    var answer = ok(null, response.getGraphRequestId(), response.getClientRequestId());
+    answer.tasks = response.getIncidentTasksList().stream().map(Task::of).toList();
+    answer.nextPageToken = text(response.getNextPageToken());
+    return answer;
+  }
+
+  /** Reads a message of a watch. */
+  static Answer seen(WatchIncidentTaskResponse response) {
+    var answer = ok(null, response.getGraphRequestId(), null);
+    answer.task = Task.of(response.getIncidentTask());
+    answer.isFinal = response.getIsFinal();
     return answer;
   }
 
@@ -116,17 +159,31 @@ final class Answer {
     return outcome == Outcome.NOT_STARTED && retryAfterMs != null;
   }
 
-  /** What to do now. */
+  /** What a watch tells changes of. */
+  List<?> state() {
+    return Arrays.asList(
+        task.status(), task.unknownStatus(), task.actionStatus(), task.unknownActionStatus(), isFinal);
+  }
+
+  /** What to do now that an action was to be started. */
   String advice() {
     return switch (outcome) {
       case STARTED -> "follow the task's actionStatus";
       case ALREADY_STARTED -> "there is nothing to send again; look at the task's actionStatus";
-      case NOT_STARTED ->
-          maySendAgain()
-              ? "send the same call again in %d s".formatted((retryAfterMs + 999) / 1000)
-              : "mend the cause; the same call fails again";
+      case NOT_STARTED -> again();
       case UNKNOWN -> "do not send the call again before you have looked at the task's actionStatus";
     };
+  }
+
+  /** What to do about the error of a call that starts nothing. */
+  String remedy() {
+    return outcome == Outcome.UNKNOWN ? "nobody who knows has answered" : again();
+  }
+
+  private String again() {
+    return maySendAgain()
+        ? "send the same call again in %d s".formatted((retryAfterMs + 999) / 1000)
+        : "mend the cause; the same call fails again";
   }
 
   int exitCode() {
@@ -135,6 +192,13 @@ final class Answer {
 
   String toJson() {
     return GSON.toJson(this);
+  }
+
+  private static Answer ok(Outcome outcome, String requestId, String clientRequestId) {
+    var answer = new Answer(outcome, Status.Code.OK);
+    answer.requestId = text(requestId);
+    answer.clientRequestId = text(clientRequestId);
+    return answer;
   }
 
   private static Outcome outcome(ErrorInfo info) {

@@ -2,12 +2,11 @@ package dev.incidentgate.client;
 
 import static java.util.concurrent.TimeUnit.MILLISECONDS;
 
-import dev.incidentgate.v1.ExecuteResponseActionRequest;
-import dev.incidentgate.v1.IncidentTaskServiceGrpc.IncidentTaskServiceBlockingStub;
 import io.grpc.Deadline;
 import io.grpc.StatusRuntimeException;
+import java.util.function.Supplier;
 
-/** One command to its end. */
+/** One call to its end. */
 final class Execution {
   /** What a call must have left to be sent again: a certain "no" must not become an "unknown". */
   private static final long ENOUGH_MS = 1000;
@@ -18,24 +17,29 @@ final class Execution {
    * Sends the call, and sends it again only where the gateway says that nothing was started and when to try again,
    * and where that is well before the deadline.
    */
-  static Answer run(
-      IncidentTaskServiceBlockingStub stub, ExecuteResponseActionRequest request, int calls, Deadline deadline)
-      throws InterruptedException {
-    for (int call = 1; ; call++) {
-      Answer answer = send(stub.withDeadline(deadline), request);
-      answer.calls = call;
-      if (!answer.maySendAgain()
-          || call == calls
-          || answer.retryAfterMs > deadline.timeRemaining(MILLISECONDS) - ENOUGH_MS) {
+  static Answer run(Supplier<Answer> call, int calls, Deadline deadline) throws InterruptedException {
+    for (int count = 1; ; count++) {
+      Answer answer = send(call);
+      answer.calls = count;
+      if (count == calls || !pause(answer, deadline)) {
         return answer;
       }
-      Thread.sleep(answer.retryAfterMs);
     }
   }
 
-  private static Answer send(IncidentTaskServiceBlockingStub stub, ExecuteResponseActionRequest request) {
+  /** Waits until the same call may be sent again. False, and at once, where it may not, or not before the deadline. */
+  static boolean pause(Answer answer, Deadline deadline) throws InterruptedException {
+    if (!answer.maySendAgain()
+        || deadline != null && answer.retryAfterMs > deadline.timeRemaining(MILLISECONDS) - ENOUGH_MS) {
+      return false;
+    }
+    Thread.sleep(answer.retryAfterMs);
+    return true;
+  }
+
+  private static Answer send(Supplier<Answer> call) {
     try {
-      return Answer.started(stub.executeResponseAction(request));
+      return call.get();
     } catch (StatusRuntimeException error) {
       return Answer.refused(error);
     }

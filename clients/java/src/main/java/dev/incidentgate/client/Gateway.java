@@ -31,6 +31,8 @@ import picocli.CommandLine.Spec;
 
 /** Where the gateway is, and how it is called. */
 final class Gateway {
+  private static final Duration TIMEOUT = Duration.ofSeconds(10);
+
   @Spec(Spec.Target.MIXEE)
   private CommandSpec command;
 
@@ -43,10 +45,9 @@ final class Gateway {
 
   @Option(
       names = "--timeout",
-      defaultValue = "10",
       paramLabel = "SECONDS",
       converter = Seconds.class,
-      description = "The deadline of everything that the command does, waits included (default: ${DEFAULT-VALUE}).")
+      description = "The deadline of everything that the command does, waits included (default: 10; watch: none).")
   private Duration timeout;
 
   @ArgGroup(exclusive = false)
@@ -65,19 +66,12 @@ final class Gateway {
 
   /** Does the work under one deadline and one span. */
   <T> T call(String name, Work<T> work) {
-    Deadline deadline = Deadline.after(timeout.toNanos(), NANOSECONDS);
-    OpenTelemetrySdk telemetry = Tracing.start();
-    ManagedChannel channel = connect(GrpcTelemetry.create(telemetry).createClientInterceptor());
-    Span span = telemetry.getTracer("incidentgate-client").spanBuilder(name).startSpan();
-    try (Scope ignored = span.makeCurrent()) {
-      return work.run(channel, deadline);
-    } catch (InterruptedException error) {
-      throw new IllegalStateException(error);
-    } finally {
-      span.end();
-      channel.shutdownNow();
-      telemetry.shutdown().join(2, SECONDS);
-    }
+    return run(name, timeout == null ? TIMEOUT : timeout, work);
+  }
+
+  /** The same for work that takes as long as it takes: only the command line sets a deadline, which may be null. */
+  <T> T watch(String name, Work<T> work) {
+    return run(name, timeout, work);
   }
 
   /** The metadata that shows the token, if there is a file with one. */
@@ -96,6 +90,22 @@ final class Gateway {
   /** A mistake in the command line or in a file that it names. */
   ParameterException refused(String what) {
     return new ParameterException(command.commandLine(), what);
+  }
+
+  private <T> T run(String name, Duration longest, Work<T> work) {
+    Deadline deadline = longest == null ? null : Deadline.after(longest.toNanos(), NANOSECONDS);
+    OpenTelemetrySdk telemetry = Tracing.start();
+    ManagedChannel channel = connect(GrpcTelemetry.create(telemetry).createClientInterceptor());
+    Span span = telemetry.getTracer("incidentgate-client").spanBuilder(name).startSpan();
+    try (Scope ignored = span.makeCurrent()) {
+      return work.run(channel, deadline);
+    } catch (InterruptedException error) {
+      throw new IllegalStateException(error);
+    } finally {
+      span.end();
+      channel.shutdownNow();
+      telemetry.shutdown().join(2, SECONDS);
+    }
   }
 
   private ManagedChannel connect(ClientInterceptor tracing) {

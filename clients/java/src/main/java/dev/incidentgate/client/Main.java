@@ -1,18 +1,26 @@
 package dev.incidentgate.client;
 
+import com.google.protobuf.FieldMask;
 import dev.incidentgate.v1.ExecuteResponseActionRequest;
+import dev.incidentgate.v1.GetIncidentTaskRequest;
+import dev.incidentgate.v1.IncidentTask;
 import dev.incidentgate.v1.IncidentTaskServiceGrpc;
+import dev.incidentgate.v1.IncidentTaskServiceGrpc.IncidentTaskServiceBlockingStub;
+import dev.incidentgate.v1.IncidentTaskStatus;
+import dev.incidentgate.v1.ListIncidentTasksRequest;
+import dev.incidentgate.v1.UpdateIncidentTaskRequest;
+import dev.incidentgate.v1.WatchIncidentTaskRequest;
 import io.grpc.StatusRuntimeException;
 import io.grpc.health.v1.HealthCheckRequest;
 import io.grpc.health.v1.HealthCheckResponse;
 import io.grpc.health.v1.HealthCheckResponse.ServingStatus;
 import io.grpc.health.v1.HealthGrpc;
-import io.grpc.stub.MetadataUtils;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Path;
+import java.util.Objects;
+import java.util.function.Function;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import picocli.CommandLine;
@@ -25,12 +33,12 @@ import picocli.CommandLine.Parameters;
 import picocli.CommandLine.ScopeType;
 import picocli.CommandLine.Spec;
 
-/** Starts the response action of an incident task through the gateway, and says what came of it. */
+/** Starts the response actions of incident tasks through the gateway, follows the tasks, and says what came of it. */
 @Command(
     name = "incidentgate-client",
     description = {
-      "Starts response actions through the gateway.",
-      "`execute --help` and `health --help` list the options."
+      "Starts response actions through the gateway, and follows them.",
+      "`COMMAND --help` lists the options."
     },
     scope = ScopeType.INHERIT,
     exitCodeOnExecutionException = Main.UNKNOWN)
@@ -40,6 +48,13 @@ public final class Main implements Runnable {
 
   /** Also for what is not foreseen: it may happen after the call was sent. */
   static final int UNKNOWN = 4;
+
+  /** Of a watch: the action is at its end, and has not completed. */
+  static final int NOT_COMPLETED = 5;
+
+  /** In UTF-8, whatever the locale is; each line at once. */
+  private static final PrintStream OUT =
+      new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8);
 
   /** gRPC logs what its errors say, too. A logger that nobody holds forgets its level. */
   private static final Logger GRPC = Logger.getLogger("io.grpc");
@@ -67,50 +82,114 @@ public final class Main implements Runnable {
 
   @Override
   public void run() {
-    throw new ParameterException(spec.commandLine(), "expected a command: execute or health");
+    throw new ParameterException(spec.commandLine(), "expected a command: execute, get, list, update, watch or health");
   }
 
   @Command(description = "Start the action of the task with this id.")
   int execute(
-      @Parameters(paramLabel = "ID", description = "The id of the task.") String id,
-      @Mixin Gateway gateway,
-      @Option(
-              names = "--calls",
-              defaultValue = "3",
-              paramLabel = "N",
-              converter = Count.class,
-              description = "At most so many calls, where the gateway says that one may be sent again (default: 3).")
-          int calls,
-      @Option(
-              names = "--client-request-id",
-              defaultValue = "",
-              paramLabel = "GUID",
-              description = "Marks the call in Microsoft's logs.")
-          String clientRequestId,
-      @Option(names = "--token-file", paramLabel = "FILE", description = "The token that is sent.")
-          Path tokenFile) {
-    // What Java could not decode, so the gateway would be asked for something else.
-    if ((id + clientRequestId).contains("\uFFFD")) {
-      throw gateway.refused("ID, --client-request-id: expected UTF-8, and a locale with it, such as LC_ALL=C.UTF-8");
-    }
+      @Parameters(paramLabel = "ID", converter = Text.class, description = "The id of the task.") String id,
+      @Mixin Calls calls) {
     var request =
         ExecuteResponseActionRequest.newBuilder()
             .setIncidentTaskId(id)
-            .setClientRequestId(clientRequestId)
+            .setClientRequestId(calls.clientRequestId)
             .build();
-    var header = MetadataUtils.newAttachHeadersInterceptor(gateway.authorization(tokenFile));
-    Answer answer =
-        gateway.call(
-            "execute",
-            (channel, deadline) -> {
-              var stub = IncidentTaskServiceGrpc.newBlockingStub(channel).withInterceptors(header);
-              Answer last = Execution.run(stub, request, calls, deadline);
-              print(last.toJson());
-              return last;
-            });
+    Answer answer = one("execute", calls, stub -> Answer.started(stub.executeResponseAction(request)));
     // After all that tracing may have to say.
     System.err.println(answer.outcome + ": " + answer.advice());
     return answer.exitCode();
+  }
+
+  @Command(description = "Show the task with this id.")
+  int get(
+      @Parameters(paramLabel = "ID", converter = Text.class, description = "The id of the task.") String id,
+      @Mixin Calls calls) {
+    var request =
+        GetIncidentTaskRequest.newBuilder().setIncidentTaskId(id).setClientRequestId(calls.clientRequestId).build();
+    return ended(one("get", calls, stub -> Answer.shown(stub.getIncidentTask(request))));
+  }
+
+  @Command(description = "Set the status of the task with this id.")
+  int update(
+      @Parameters(paramLabel = "ID", converter = Text.class, description = "The id of the task.") String id,
+      @Mixin Calls calls,
+      @Option(
+              names = "--status",
+              required = true,
+              paramLabel = "STATUS",
+              converter = TaskStatus.class,
+              description = "The new one: OPEN, IN_PROGRESS, COMPLETED, FAILED or NOT_RELEVANT.")
+          IncidentTaskStatus status) {
+    var request =
+        UpdateIncidentTaskRequest.newBuilder()
+            .setIncidentTask(IncidentTask.newBuilder().setId(id).setStatus(status))
+            .setUpdateMask(FieldMask.newBuilder().addPaths("status"))
+            .setClientRequestId(calls.clientRequestId)
+            .build();
+    return ended(one("update", calls, stub -> Answer.updated(stub.updateIncidentTask(request))));
+  }
+
+  @Command(description = "List the tasks, a line for each page.")
+  int list(
+      @Mixin Calls calls,
+      @Option(
+              names = "--incident-id",
+              defaultValue = "",
+              paramLabel = "ID",
+              converter = Text.class,
+              description = "Only tasks of this incident.")
+          String incidentId,
+      @Option(
+              names = "--status",
+              paramLabel = "STATUS",
+              converter = TaskStatus.class,
+              description = "Only tasks with this status.")
+          IncidentTaskStatus status,
+      @Option(
+              names = "--page-size",
+              paramLabel = "N",
+              converter = Count.class,
+              description = "At most so many tasks on a page (default: as the gateway likes).")
+          int pageSize) {
+    var request =
+        ListIncidentTasksRequest.newBuilder()
+            .setIncidentId(incidentId)
+            .setPageSize(pageSize)
+            .setClientRequestId(calls.clientRequestId);
+    if (status != null) {
+      request.setStatus(status);
+    }
+    return ended(
+        calls.make(
+            "list",
+            (stub, deadline) -> {
+              while (true) {
+                Answer page =
+                    Execution.run(() -> Answer.listed(stub.listIncidentTasks(request.build())), calls.most, deadline);
+                print(page);
+                // An error has no next one, either.
+                if (page.nextPageToken == null) {
+                  return page;
+                }
+                request.setPageToken(page.nextPageToken);
+              }
+            }));
+  }
+
+  @Command(description = "Follow the task with this id until its action is at its end.")
+  int watch(
+      @Parameters(paramLabel = "ID", converter = Text.class, description = "The id of the task.") String id,
+      @Mixin Calls calls) {
+    var request =
+        WatchIncidentTaskRequest.newBuilder().setIncidentTaskId(id).setClientRequestId(calls.clientRequestId).build();
+    Answer last =
+        calls.follow("watch", (stub, deadline) -> Watch.run(stub, request, calls.most, deadline, Main::print));
+    if (last.outcome != null) {
+      return ended(last);
+    }
+    String end = Objects.requireNonNullElse(last.task.actionStatus(), "UNSPECIFIED");
+    System.err.println("the action is at its end: " + end);
+    return end.equals("COMPLETED") ? 0 : NOT_COMPLETED;
   }
 
   @Command(description = "Ask whether the gateway serves.")
@@ -134,7 +213,26 @@ public final class Main implements Runnable {
         });
   }
 
-  private static void print(String json) {
-    new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8).println(json);
+  private static Answer one(String name, Calls calls, Function<IncidentTaskServiceBlockingStub, Answer> call) {
+    return calls.make(
+        name,
+        (stub, deadline) -> {
+          Answer answer = Execution.run(() -> call.apply(stub), calls.most, deadline);
+          print(answer);
+          return answer;
+        });
+  }
+
+  /** The exit code of a call that starts nothing; what to do about an error is told to people. */
+  private static int ended(Answer answer) {
+    if (answer.outcome == null) {
+      return 0;
+    }
+    System.err.println(answer.code + ": " + answer.remedy());
+    return answer.outcome == Answer.Outcome.NOT_STARTED ? 1 : UNKNOWN;
+  }
+
+  private static void print(Answer answer) {
+    OUT.println(answer.toJson());
   }
 }
