@@ -23,6 +23,7 @@ targets!(
     grpc_timeout,
     retry_after,
     status_budget,
+    task,
     token,
     warning
 );

@@ -165,6 +165,13 @@ async fn pages(
         if page.next_page_token.is_empty() {
             return Ok(());
         }
+        if page.next_page_token == request.page_token {
+            return Err(Said {
+                code: "DATA_LOSS",
+                message: "Graph's link to the next page leads to the same page again".to_owned(),
+                ..Said::ok()
+            });
+        }
         request.page_token = page.next_page_token;
     }
 }

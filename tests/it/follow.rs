@@ -325,6 +325,18 @@ async fn tasks_are_listed_as_a_table_or_as_json_over_all_pages() {
             .stderr
             .contains("PERMISSION_DENIED: the tasks cannot be listed")
     );
+    // Pages that go round in circles.
+    let url = format!(
+        "{}/security/incidentTasks?$skiptoken=x",
+        gateway.sandbox.graph_url()
+    );
+    let body = serde_json::json!({"value": [{"id": "1"}], "@odata.nextLink": url}).to_string();
+    let page = || Fault::reply(200, body.clone()).on_list();
+    gateway.sandbox.script("*", [page(), page(), page()]);
+    let circle = ended(start(&gateway, &["list"])).await;
+    assert_eq!(circle.code, Some(1));
+    assert!(circle.stderr.contains("the same page again"), "{circle:?}");
+
     let wrong = ended(start(&gateway, &["list", "--status", "closed"])).await;
     assert_eq!(wrong.code, Some(64));
     assert!(wrong.stderr.contains("notRelevant"), "{wrong:?}");

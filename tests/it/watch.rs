@@ -11,7 +11,7 @@ use incidentgate::{
 };
 use tonic::{Status, Streaming};
 
-use crate::support::{Gateway, GatewayBuilder, with_token, within};
+use crate::support::{Gateway, GatewayBuilder, points, with_token, within};
 
 const ID: &str = "213213";
 /// One whose action fails.
@@ -76,6 +76,16 @@ fn put(gateway: &Gateway, id: &str, action_status: Put) {
         action_status,
         ..Task::new(id)
     });
+}
+
+/// How many tasks are read now.
+fn watched(gateway: &Gateway) -> i64 {
+    let points = points(&gateway.metrics());
+    let level = |point: &String| {
+        let level = point.strip_prefix("incidentgate.watch.tasks {task} {} ")?;
+        level.parse().ok()
+    };
+    points.iter().find_map(level).unwrap_or_default()
 }
 
 #[tokio::test]

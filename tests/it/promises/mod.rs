@@ -9,6 +9,7 @@ mod grpc_timeout;
 mod reply;
 mod retry_after;
 mod status;
+mod task;
 mod token;
 mod warning;
 
@@ -18,6 +19,7 @@ pub(crate) use grpc_timeout::grpc_timeout;
 pub(crate) use reply::{Given, error_body};
 pub(crate) use retry_after::retry_after;
 pub(crate) use status::{at_full_length, keeps_every_promise, status_budget};
+pub(crate) use task::task;
 pub(crate) use token::token;
 pub(crate) use warning::{warning, warnings_are_bounded};
 
@@ -28,12 +30,13 @@ pub(crate) const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJjYWxsZXIifQ.c2ln
 pub(crate) type Promise = fn(&[u8]);
 
 /// What is fuzzed, by the name of the target; its seeds are in `fuzz/corpus/NAME`.
-pub(crate) const TARGETS: [(&str, Promise); 7] = [
+pub(crate) const TARGETS: [(&str, Promise); 8] = [
     ("error_body", error_body),
     ("forwarded_certificate", forwarded_certificate),
     ("grpc_timeout", grpc_timeout),
     ("retry_after", retry_after),
     ("status_budget", status_budget),
+    ("task", task),
     ("token", token),
     ("warning", warning),
 ];

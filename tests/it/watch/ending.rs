@@ -8,8 +8,8 @@ use incidentgate::{
 };
 use tonic::Code;
 
-use super::{ID, Watch, eager, put};
-use crate::support::{Gateway, answer, with_token, within};
+use super::{ID, Watch, eager, put, watched};
+use crate::support::{answer, with_token, within};
 
 #[tokio::test]
 async fn a_drain_ends_it_with_the_last_state_and_the_word_to_come_again() {
@@ -198,13 +198,4 @@ async fn a_task_that_nobody_follows_is_not_read() {
     })
     .await;
     gateway.stop().await;
-}
-
-/// How many tasks are read now.
-fn watched(gateway: &Gateway) -> i64 {
-    let points = crate::support::points(&gateway.metrics());
-    let level = points
-        .iter()
-        .find_map(|point| point.strip_prefix("incidentgate.watch.tasks {task} {} "));
-    level.unwrap_or("0").parse().unwrap()
 }

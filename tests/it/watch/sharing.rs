@@ -10,7 +10,7 @@ use incidentgate::{
 };
 use tonic::{Request, transport::Channel};
 
-use super::{Watch, eager, put};
+use super::{Watch, eager, put, watched};
 use crate::support::{Gateway, points, with_token, within};
 
 async fn watch(mut client: IncidentTaskServiceClient<Channel>, id: &str) -> Watch {
@@ -82,6 +82,34 @@ fn in_flight(gateway: &Gateway) -> usize {
     let points = points(&gateway.metrics());
     let watches = points.iter().find_map(|point| point.strip_prefix(level));
     watches.map_or(0, |watches| watches.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_and_goes_at_any_moment_sees_the_task() {
+    const WATCHERS: usize = 8;
+    const ROUNDS: usize = 60;
+    let mut gateway = eager().start().await;
+    put(&gateway, "runs", Put::InProgress);
+    let clients = join_all((0..WATCHERS).map(|_| gateway.client())).await;
+    let rounds = clients.into_iter().enumerate().map(async |(n, client)| {
+        for round in 0..ROUNDS {
+            let mut watch = watch(client.clone(), "runs").await;
+            assert_eq!(watch.state().await, ActionStatus::InProgress);
+            // Some leave at once, some after a reading or two.
+            if (n + round) % 3 == 0 {
+                let reads = gateway.sandbox.reads("runs");
+                within(gateway.sandbox.wait_for_reads("runs", reads + 1)).await;
+            }
+        }
+    });
+    join_all(rounds).await;
+    within(async {
+        while watched(&gateway) > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    gateway.stop().await;
 }
 
 #[tokio::test]
