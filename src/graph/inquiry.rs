@@ -21,6 +21,10 @@ use crate::{
 /// The most bytes of a page of tasks. One has a kilobyte, and a page 500 of them.
 const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
 
+const NO_TASK: &str = "a success came back whose body is not an incident task, so something on the way may have answered";
+const NO_PAGE: &str = "a success came back whose body is not a list of incident tasks, so something on the way may have answered";
+const FOREIGN_PAGE: &str = "Graph's link to the next page leads to another place than its incident tasks, and is not followed";
+
 /// A request that may be made again, and how its answer is read.
 pub trait Inquiry: Send + Sync {
     /// What is found.
@@ -156,7 +160,3 @@ impl Found for Task {
 }
 
 impl Found for Page {}
-
-const NO_TASK: &str = "a success came back whose body is not an incident task, so something on the way may have answered";
-const NO_PAGE: &str = "a success came back whose body is not a list of incident tasks, so something on the way may have answered";
-const FOREIGN_PAGE: &str = "Graph's link to the next page leads to another place than its incident tasks, and is not followed";
