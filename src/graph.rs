@@ -2,7 +2,7 @@
 //! knows what its answers mean.
 //!
 //! [`GraphClient::attempt`] sends one POST, and [`GraphClient::ask`] makes an [`Inquiry`],
-//! which may be made again. [`classify`] and [`inquiry`] turn whatever came back into
+//! which may be made again. [`classify`] and `inquiry` turn whatever came back into
 //! [`Accepted`], [`Answered`] or a [`Failure`]; nothing behind them looks at an HTTP status
 //! again.
 
