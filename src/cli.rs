@@ -4,6 +4,7 @@ mod audit;
 mod check;
 mod execute;
 mod follow;
+mod get;
 mod health;
 mod interrupt;
 mod list;
@@ -52,6 +53,7 @@ pub struct Cli {
 enum Command {
     Serve(serve::Serve),
     Execute(execute::Execute),
+    Get(get::Get),
     Watch(watch::Watch),
     List(list::List),
     Sandbox(sandbox::RunSandbox),
@@ -79,6 +81,7 @@ impl Cli {
         match self.command {
             Command::Serve(command) => command.run(),
             Command::Execute(command) => in_runtime(command.run()),
+            Command::Get(command) => in_runtime(command.run()),
             Command::Watch(command) => in_runtime(command.run()),
             Command::List(command) => in_runtime(command.run()),
             Command::Sandbox(command) => in_runtime(command.run()),
@@ -105,6 +108,20 @@ fn in_runtime(command: impl Future<Output = ExitCode>) -> ExitCode {
 fn print(text: impl std::fmt::Display) {
     // A reader that has gone away (`| head`) is no failure of the command.
     drop(writeln!(io::stdout().lock(), "{text}"));
+}
+
+/// The same where the command ends once nobody reads, or nothing can be written.
+fn write(text: impl std::fmt::Display) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{text}")
+}
+
+/// What a command comes to whose result could not be written; a reader that has gone away
+/// (`| head`) knows.
+fn unwritten(code: u8, error: io::Error) -> u8 {
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        fail(code, &anyhow::Error::new(error).context("standard output"));
+    }
+    code
 }
 
 /// Prints the error with its causes, and gives the exit code.

@@ -41,6 +41,9 @@ pub struct Failure {
     /// How many requests have been handed to the connection for this call: POSTs where it
     /// is to start an action.
     pub attempts: u32,
+    /// Whether a request has left of which nobody knows what became: for calls that can start
+    /// no action, whose [`Failure::outcome`] does not tell.
+    pub in_doubt: bool,
     named_delay: Option<Duration>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -85,6 +88,7 @@ impl Failure {
             claims: None,
             client_request_id: None,
             attempts: 0,
+            in_doubt: false,
             named_delay: None,
             source: None,
         }

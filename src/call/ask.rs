@@ -108,6 +108,7 @@ fn completed(
         .into();
     }
     failure.attempts = tries.count;
+    failure.in_doubt = tries.in_doubt;
     failure
         .client_request_id
         .get_or_insert_with(|| client_request_id.to_owned());

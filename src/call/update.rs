@@ -6,7 +6,7 @@ use super::{Call, Calls, ask::Tries};
 use crate::{
     audit::{Act, Outcome},
     command::UpdateTask,
-    failure::{self, Effect, Failure, Kind},
+    failure::{Effect, Failure, Kind},
     graph::Answered,
     task::{Member as _, Task},
     telemetry,
@@ -23,7 +23,8 @@ impl Calls {
         work.await.unwrap_or_else(|panic| {
             let message =
                 "the gateway failed while it handled the call, and the status may have been set";
-            let failure = Failure::new(Kind::GatewayFault, message).because(panic);
+            let mut failure = Failure::new(Kind::GatewayFault, message).because(panic);
+            failure.in_doubt = true;
             Err(failure.with_effect(Effect::Update))
         })
     }
@@ -48,13 +49,10 @@ impl Calls {
                 (code, Some(reason))
             }
         };
-        let is_unknown = |failure: &Failure| {
-            tries.in_doubt || failure.kind.outcome() == failure::Outcome::Unknown
-        };
         Outcome {
             outcome: match answered {
                 Ok(_) => telemetry::Outcome::Started,
-                Err(failure) if is_unknown(failure) => telemetry::Outcome::Unknown,
+                Err(failure) if failure.in_doubt => telemetry::Outcome::Unknown,
                 Err(_) => telemetry::Outcome::NotStarted,
             },
             code,

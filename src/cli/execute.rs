@@ -1,20 +1,21 @@
 //! `incidentgate execute`
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
 use clap::Args;
 use tokio::signal;
 use tonic::Request;
 
 use super::{
-    USAGE, fail,
-    follow::Follower,
+    FAILURE, USAGE, fail,
+    follow::{Follower, News},
     peer::{Gateway, NoAnswer, Peer},
     print,
-    progress::Progress,
+    progress::{Progress, Stop},
     report::Report,
     token::{Authorization, TokenFile},
-    watch::{End, INTERRUPTED, NOTHING_ENDS, Patience},
+    unwritten,
+    watch::{End, INTERRUPTED, Patience, next_step},
 };
 use crate::pb::{
     ExecuteResponseActionRequest, incident_task_service_client::IncidentTaskServiceClient,
@@ -31,9 +32,10 @@ const END_NOT_SEEN: u8 = 6;
 /// With --wait the task is followed to the end of its action, also where that had been
 /// started before. The command then exits 0 when the action has completed, 1 when it was
 /// not started, 4 when nobody can tell whether it was, 5 when it was started and has not
-/// completed, 6 when it was started and its end was not seen, and 130 after Ctrl-C, which
-/// leaves it running.
+/// completed, 6 when it was started and its end was not seen, and 130 when Ctrl-C has ended
+/// the waiting, which leaves it running.
 #[derive(Debug, Args)]
+#[command(mut_arg("wait_timeout", |arg| arg.requires("wait")))]
 pub(super) struct Execute {
     /// The task's id, as Graph shows it.
     id: String,
@@ -75,8 +77,10 @@ impl Execute {
         };
         if self.wait {
             let progress = Progress::begin(self.json);
-            let code = follow(&gateway, &authorization, message, &self.patience, &progress).await;
-            return ExitCode::from(code);
+            let patience = &self.patience;
+            let code = follow(&gateway, &authorization, message, patience, &progress).await;
+            drop(progress);
+            return ExitCode::from(code.unwrap_or_else(|(code, error)| unwritten(code, error)));
         }
         let report = execute(&gateway, &authorization, message).await;
         if self.json {
@@ -102,64 +106,68 @@ async fn execute(
     };
     match gateway.call(message, call).await {
         Ok(response) => Report::started(response, &id),
-        Err(NoAnswer::Failed(status)) => Report::failed(&status),
+        Err(NoAnswer::Failed(status)) => Report::failed(&status, &id),
         Err(NoAnswer::Unreachable(error)) => Report::unreachable(&error),
     }
 }
 
 /// Follows the task from before its action is started. Who cannot see the task does not
-/// start it either: the command has promised to tell the end.
+/// start it either: the command has promised to tell the end. An error is of the output.
 async fn follow(
     gateway: &Gateway,
     authorization: &Authorization,
     message: ExecuteResponseActionRequest,
     patience: &Patience,
     progress: &Progress,
-) -> u8 {
+) -> Result<u8, (u8, io::Error)> {
     let id = message.incident_task_id.clone();
     let mark = message.client_request_id.clone();
-    let mut follower = Follower::new(gateway, authorization, id, mark);
+    let mut follower = Follower::new(gateway, authorization, id.clone(), mark);
     let first = tokio::select! {
         first = follower.next() => first,
-        Ok(()) = signal::ctrl_c() => {
-            progress.stopped("NOT_STARTED: interrupted", "nothing was sent");
-            return INTERRUPTED;
-        }
+        Ok(()) = signal::ctrl_c() => return told(progress, &Report::not_sent()),
     };
     let first = match first {
-        Ok(seen) => seen,
-        Err(said) => {
-            let report = Report::not_followed(said);
-            progress.report(&report);
-            return report.exit_code();
-        }
+        Ok(News::State(seen)) => seen,
+        Ok(News::Lost(said)) => return told(progress, &Report::not_followed(*said)),
+        Err(said) => return told(progress, &Report::not_followed(said)),
     };
-    progress.state(&first);
+    // Who does not read has not asked for an action.
+    progress.state(&first).map_err(|error| (FAILURE, error))?;
     let report = tokio::select! {
         report = execute(gateway, authorization, message) => report.followed(),
-        Ok(()) = signal::ctrl_c() => Report::interrupted(),
+        Ok(()) = signal::ctrl_c() => Report::interrupted(&id),
     };
-    progress.report(&report);
+    let code = told(progress, &report)?;
     if !report.is_started() {
-        return report.exit_code();
+        return Ok(code);
     }
+    let not_seen = |error| (END_NOT_SEEN, error);
     if first.is_final && first.is_started() {
-        progress.ended(&first.task);
-        return first.exit_code();
+        progress.ended(&first.task).map_err(not_seen)?;
+        return Ok(first.exit_code());
     }
+    follower.expect_started();
+    let next = next_step(&id);
     match patience.follow(&mut follower, progress).await {
-        End::Final(code) => code,
+        End::Final(code) => Ok(code),
         End::Lost(said) => {
-            progress.failed(&said, NOTHING_ENDS);
-            END_NOT_SEEN
+            progress.failed(&said, &next).map_err(not_seen)?;
+            Ok(END_NOT_SEEN)
         }
-        End::Interrupted => {
-            progress.stopped("INTERRUPTED", NOTHING_ENDS);
-            INTERRUPTED
+        End::Stopped(why) => {
+            progress.stopped(why, &next).map_err(not_seen)?;
+            Ok(match why {
+                Stop::Interrupted => INTERRUPTED,
+                Stop::Timeout => END_NOT_SEEN,
+            })
         }
-        End::Late => {
-            progress.stopped("TIMEOUT: the time of --wait-timeout is over", NOTHING_ENDS);
-            END_NOT_SEEN
-        }
+        End::Unwritten(error) => Err(not_seen(error)),
     }
+}
+
+fn told(progress: &Progress, report: &Report) -> Result<u8, (u8, io::Error)> {
+    let code = report.exit_code();
+    progress.report(report).map_err(|error| (code, error))?;
+    Ok(code)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 use tonic::{Request, Status, Streaming};
 
 use super::{
@@ -18,10 +18,14 @@ use crate::pb::{
 
 /// The action is at its end, and has not completed.
 const NOT_COMPLETED: u8 = 5;
-/// Streams in a row that bring nothing before this gives up.
-const MAX_VAIN: u32 = 5;
-/// The wait before another try where nobody has named one.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The gateway itself ends its streams so, for another one to be begun.
+const DRAINING: &str = "GATEWAY_DRAINING";
+/// Graph's copies of a task agree after a moment.
+const STALE: Duration = Duration::from_secs(1);
+/// How long a gateway may be away that was there before.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest wait before another try where nobody has named one.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// One follower of a task.
 pub(super) struct Follower<'a> {
@@ -30,7 +34,29 @@ pub(super) struct Follower<'a> {
     request: WatchIncidentTaskRequest,
     stream: Option<Streaming<WatchIncidentTaskResponse>>,
     shown: Option<Sight>,
-    vain: u32,
+    /// Until when the first state must be there.
+    first_by: Instant,
+    outage: Option<Outage>,
+    /// The action was started, so that a task which does not show it is not at its end.
+    is_started: bool,
+    /// No further stream is begun before.
+    not_before: Option<Instant>,
+}
+
+/// Since when nothing has come from a gateway that was there.
+struct Outage {
+    since: Instant,
+    tries: u32,
+    /// Whether it has been told.
+    is_told: bool,
+}
+
+/// What there is to tell.
+pub(super) enum News {
+    /// The task is in another state.
+    State(Box<Seen>),
+    /// The stream is broken, and another one is begun.
+    Lost(Box<Said>),
 }
 
 /// The task at one moment.
@@ -58,61 +84,88 @@ impl<'a> Follower<'a> {
             },
             stream: None,
             shown: None,
-            vain: 0,
+            first_by: Instant::now() + gateway.timeout(),
+            outage: None,
+            is_started: false,
+            not_before: None,
         }
     }
 
-    /// The state at once, then each change to the final one. A stream that ends before is
-    /// begun again, where the gateway says so or nobody says anything. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Result<Seen, Said> {
+    /// The state at once, within the time of `--timeout`, then each change to the final one.
+    /// A stream that ends before is begun again, where the gateway says so or nobody says
+    /// anything. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Result<News, Said> {
         loop {
+            if let Some(moment) = self.not_before {
+                sleep_until(moment).await;
+                self.not_before = None;
+            }
             let message = match &mut self.stream {
-                Some(stream) => stream.message().await,
+                Some(stream) => stream.message().await.map_err(|status| Said::of(&status)),
                 None => match self.begin().await {
                     Ok(stream) => {
                         self.stream = Some(stream);
                         continue;
                     }
-                    Err(NoAnswer::Failed(status)) => Err(status),
-                    // Where it once was, it is likely to be again.
-                    Err(NoAnswer::Unreachable(_)) if self.shown.is_some() && self.is_patient() => {
-                        sleep(PAUSE).await;
-                        continue;
-                    }
-                    Err(NoAnswer::Unreachable(error)) => return Err(Said::unreachable(&error)),
+                    Err(NoAnswer::Failed(status)) => Err(Said::of(&status)),
+                    Err(NoAnswer::Unreachable(error)) => Err(Said::unreachable(&error)),
                 },
             };
             match message {
                 Ok(Some(message)) => {
-                    self.vain = 0;
-                    let seen = Seen {
-                        is_final: message.is_final,
-                        task: Sight::of(message.incident_task.unwrap_or_default()),
-                        graph_request_id: message.graph_request_id,
-                    };
-                    let shown = self.shown.as_ref();
-                    let is_news = shown.is_none_or(|shown| !shown.is_in_the_state_of(&seen.task));
-                    if seen.is_final {
-                        // Whoever asks once more sees it anew.
-                        self.stream = None;
-                    }
-                    if is_news || seen.is_final {
-                        self.shown = Some(seen.task.clone());
-                        return Ok(seen);
+                    self.outage = None;
+                    if let Some(seen) = self.see(message) {
+                        return Ok(News::State(Box::new(seen)));
                     }
                 }
                 Ok(None) => {
                     let status = Status::unknown("the stream ended before the task was at its end");
                     return Err(Said::of(&status));
                 }
-                Err(status) => {
+                Err(said) => {
                     self.stream = None;
-                    let said = Said::of(&status);
-                    let wait = self.wait_before_another(&said).ok_or(said)?;
-                    sleep(wait).await;
+                    let Some(wait) = self.wait_before_another(&said) else {
+                        return Err(said);
+                    };
+                    self.not_before = Some(Instant::now() + wait);
+                    if let Some(outage) = &mut self.outage
+                        && !outage.is_told
+                        && said.reason.as_deref() != Some(DRAINING)
+                    {
+                        outage.is_told = true;
+                        return Ok(News::Lost(Box::new(said)));
+                    }
                 }
             }
         }
+    }
+
+    /// From now on the action is known to be started, whatever an old copy of the task shows.
+    pub(super) fn expect_started(&mut self) {
+        self.is_started = true;
+    }
+
+    /// What of it is to be told.
+    fn see(&mut self, message: WatchIncidentTaskResponse) -> Option<Seen> {
+        let seen = Seen {
+            is_final: message.is_final,
+            task: Sight::of(message.incident_task.unwrap_or_default()),
+            graph_request_id: message.graph_request_id,
+        };
+        if seen.is_final {
+            // Whoever asks once more sees it anew.
+            self.stream = None;
+            if self.is_started && seen.task.action_status == Some("NOT_STARTED") {
+                self.not_before = Some(Instant::now() + STALE);
+                return None;
+            }
+        }
+        let shown = self.shown.as_ref();
+        let is_news = shown.is_none_or(|shown| !shown.is_in_the_state_of(&seen.task));
+        (is_news || seen.is_final).then(|| {
+            self.shown = Some(seen.task.clone());
+            seen
+        })
     }
 
     async fn begin(&self) -> Result<Streaming<WatchIncidentTaskResponse>, NoAnswer> {
@@ -125,18 +178,23 @@ impl<'a> Follower<'a> {
         self.gateway.stream(self.request.clone(), call).await
     }
 
-    /// How long to wait, if another stream may bring more.
+    /// How long to wait, if another stream may bring more in time.
     fn wait_before_another(&mut self, said: &Said) -> Option<Duration> {
+        let now = Instant::now();
         let named = said.retry_after_ms.map(Duration::from_millis);
+        if self.shown.is_none() {
+            return named.filter(|wait| now + *wait < self.first_by);
+        }
+        let outage = self.outage.get_or_insert(Outage {
+            since: now,
+            tries: 0,
+            is_told: false,
+        });
+        outage.tries += 1;
+        let pause = Duration::from_secs(1 << outage.tries.min(8)).min(MAX_PAUSE) / 2;
         // Without a word of the gateway's the connection is lost, or a proxy has cut it.
-        let is_cut = said.reason.is_none() && self.shown.is_some();
-        let wait = named.or_else(|| is_cut.then_some(PAUSE))?;
-        self.is_patient().then_some(wait)
-    }
-
-    fn is_patient(&mut self) -> bool {
-        self.vain += 1;
-        self.vain < MAX_VAIN
+        let wait = named.or_else(|| said.reason.is_none().then_some(pause))?;
+        (now + wait < outage.since + PATIENCE.max(wait * 2)).then_some(wait)
     }
 }
 

@@ -1,19 +1,22 @@
 //! `incidentgate list`
 
-use std::{process::ExitCode, time::SystemTime};
+use std::{collections::HashSet, io, process::ExitCode, time::SystemTime};
 
-use clap::{Args, ValueEnum, builder::PossibleValuesParser};
+use clap::{
+    Args, ValueEnum,
+    builder::{NonEmptyStringValueParser, PossibleValue, PossibleValuesParser},
+};
 use prost_types::Timestamp;
 use tonic::Request;
 
 use super::{
     FAILURE, USAGE, fail,
     peer::{Gateway, NoAnswer, Peer},
-    print,
     said::{Failed, Said},
     sight::{Sight, name_of},
     table,
     token::{Authorization, TokenFile},
+    unwritten, write,
 };
 use crate::{
     pb::{
@@ -23,7 +26,7 @@ use crate::{
     task::{self, Member},
 };
 
-/// Lists incident tasks.
+/// Lists incident tasks, page by page; --timeout is for each page.
 ///
 /// Exits 0 when all were listed, and 1 when they could not be.
 #[derive(Debug, Args)]
@@ -49,8 +52,8 @@ pub(super) struct List {
 #[derive(Debug, Args)]
 struct Filter {
     /// Only those of this incident.
-    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
-    incident: String,
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+    incident_id: Option<String>,
     /// Only those with this status of the task itself.
     #[arg(long, value_parser = PossibleValuesParser::new(words::<task::TaskStatus>()))]
     status: Option<String>,
@@ -88,12 +91,12 @@ const COLUMNS: [Column; 7] = [
     ("ACTION", Sight::action_type_word),
     ("ACTION STATUS", Sight::action_status_word),
     ("TASK STATUS", Sight::status_word),
-    ("INCIDENT", |task| task.incident_id.clone()),
+    ("INCIDENT", |task| or_dash(&task.incident_id)),
     ("UPDATED", |task| {
         let seconds = task.update_time.as_deref().and_then(|time| time.get(..19));
         seconds.map_or_else(|| "-".to_owned(), |time| format!("{time}Z"))
     }),
-    ("TITLE", |task| task.display_name.clone()),
+    ("TITLE", |task| or_dash(&task.display_name)),
 ];
 
 impl List {
@@ -115,28 +118,45 @@ impl List {
         let mut tasks = Vec::new();
         let listed = pages(&gateway, &authorization, request, |task| {
             if self.json {
-                print(serde_json::to_string(&task).unwrap_or_default());
-            } else {
-                tasks.push(task);
+                return write(serde_json::to_string(&task)?);
             }
+            tasks.push(task);
+            Ok(())
         });
         let listed = listed.await;
-        if !self.json && (listed.is_ok() || !tasks.is_empty()) {
-            print(shown(&tasks).trim_end());
-        }
-        match listed {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(said) => {
-                let next = said.next_step();
-                let failed = Failed {
-                    what: "the tasks cannot be listed",
-                    said: &said,
-                    next: &next,
-                };
-                fail(FAILURE, &anyhow::anyhow!("{failed}"))
+        let shown = if !self.json && (listed.is_ok() || !tasks.is_empty()) {
+            write(shown(&tasks).trim_end())
+        } else {
+            Ok(())
+        };
+        let ended = match (listed, shown) {
+            (Err(Stopped::Unwritten(error)), _) | (_, Err(error)) => {
+                return ExitCode::from(unwritten(FAILURE, error));
             }
-        }
+            (Ok(()), Ok(())) => return ExitCode::SUCCESS,
+            (Err(Stopped::Said(said)), Ok(())) => Failed {
+                what: "the tasks cannot be listed",
+                next: &said.next_step(),
+                said: &said,
+            }
+            .to_string(),
+            (Err(Stopped::Circle), Ok(())) => {
+                "the tasks cannot be listed: Graph's links to further pages lead in a circle"
+                    .to_owned()
+            }
+        };
+        fail(FAILURE, &anyhow::anyhow!(ended))
     }
+}
+
+/// Why a list has not come to its end.
+enum Stopped {
+    /// A page was refused.
+    Said(Box<Said>),
+    /// A page that was there before would come again.
+    Circle,
+    /// What there was to tell could not be written.
+    Unwritten(io::Error),
 }
 
 /// Every page to the last one.
@@ -144,8 +164,9 @@ async fn pages(
     gateway: &Gateway,
     authorization: &Authorization,
     mut request: ListIncidentTasksRequest,
-    mut each: impl FnMut(Sight),
-) -> Result<(), Said> {
+    mut each: impl FnMut(Sight) -> io::Result<()>,
+) -> Result<(), Stopped> {
+    let mut before = HashSet::new();
     loop {
         let call = async |channel, mut request: Request<_>| {
             authorization.add_to(&mut request);
@@ -154,23 +175,19 @@ async fn pages(
                 .await
         };
         let page = gateway.call(request.clone(), call).await;
-        let page = page.map_err(|error| match error {
-            NoAnswer::Failed(status) => Said::of(&status),
-            NoAnswer::Unreachable(error) => Said::unreachable(&error),
+        let page = page.map_err(|error| {
+            Stopped::Said(Box::new(match error {
+                NoAnswer::Failed(status) => Said::of(&status),
+                NoAnswer::Unreachable(error) => Said::unreachable(&error),
+            }))
         })?;
-        page.incident_tasks
-            .into_iter()
-            .map(Sight::of)
-            .for_each(&mut each);
+        let mut tasks = page.incident_tasks.into_iter().map(Sight::of);
+        tasks.try_for_each(&mut each).map_err(Stopped::Unwritten)?;
         if page.next_page_token.is_empty() {
             return Ok(());
         }
-        if page.next_page_token == request.page_token {
-            return Err(Said {
-                code: "DATA_LOSS",
-                message: "Graph's link to the next page leads to the same page again".to_owned(),
-                ..Said::ok()
-            });
+        if !before.insert(page.next_page_token.clone()) {
+            return Err(Stopped::Circle);
         }
         request.page_token = page.next_page_token;
     }
@@ -191,14 +208,15 @@ fn shown(tasks: &[Sight]) -> String {
 impl Filter {
     fn request(&self) -> anyhow::Result<ListIncidentTasksRequest> {
         let status = self.status.as_deref().and_then(|word| {
-            IncidentTaskStatus::from_str_name(&format!("INCIDENT_TASK_STATUS_{}", name_of(word)))
+            let name = named(word);
+            IncidentTaskStatus::from_str_name(&format!("INCIDENT_TASK_STATUS_{name}"))
         });
         let action_type = self
             .action_type
             .as_deref()
-            .and_then(|word| ActionType::from_str_name(&format!("ACTION_TYPE_{}", name_of(word))));
+            .and_then(|word| ActionType::from_str_name(&format!("ACTION_TYPE_{}", named(word))));
         Ok(ListIncidentTasksRequest {
-            incident_id: self.incident.clone(),
+            incident_id: self.incident_id.clone().unwrap_or_default(),
             status: status.unwrap_or_default().into(),
             action_type: action_type.unwrap_or_default().into(),
             create_time: range("created", self.created_since, self.created_before)?,
@@ -219,6 +237,10 @@ impl Order {
     }
 }
 
+fn or_dash(text: &str) -> String {
+    if text.is_empty() { "-" } else { text }.to_owned()
+}
+
 fn range(
     what: &str,
     start: Option<Timestamp>,
@@ -234,8 +256,22 @@ fn range(
     Ok((start.is_some() || end.is_some()).then_some(TimeRange { start, end }))
 }
 
-fn words<E: Member>() -> Vec<&'static str> {
-    E::ALL.iter().map(|member| member.as_str()).collect()
+/// The proto's name, whichever of both was given.
+fn named(word: &str) -> String {
+    if word.chars().any(char::is_lowercase) {
+        name_of(word)
+    } else {
+        word.to_owned()
+    }
+}
+
+/// Graph's words, and the proto's names for them.
+fn words<E: Member>() -> Vec<PossibleValue> {
+    let value = |member: &E| {
+        let word = member.as_str();
+        PossibleValue::new(word).alias(name_of(word))
+    };
+    E::ALL.iter().map(value).collect()
 }
 
 fn moment(text: &str) -> Result<Timestamp, String> {
@@ -251,7 +287,7 @@ mod tests {
     #[test]
     fn every_word_is_asked_for_by_its_number() {
         let filter = |status: Option<&str>, action_type: Option<&str>| Filter {
-            incident: String::new(),
+            incident_id: None,
             status: status.map(str::to_owned),
             action_type: action_type.map(str::to_owned),
             created_since: None,
@@ -259,12 +295,19 @@ mod tests {
             updated_since: None,
             updated_before: None,
         };
-        for word in words::<task::TaskStatus>() {
-            let request = filter(Some(word), None).request().unwrap();
+        let both = |values: Vec<PossibleValue>| -> Vec<String> {
+            let each = |value: &PossibleValue| {
+                let names = value.get_name_and_aliases();
+                names.map(str::to_owned).collect::<Vec<_>>()
+            };
+            values.iter().flat_map(each).collect()
+        };
+        for word in both(words::<task::TaskStatus>()) {
+            let request = filter(Some(&word), None).request().unwrap();
             assert_ne!(request.status, 0, "{word}");
         }
-        for word in words::<task::ActionType>() {
-            let request = filter(None, Some(word)).request().unwrap();
+        for word in both(words::<task::ActionType>()) {
+            let request = filter(None, Some(&word)).request().unwrap();
             assert_ne!(request.action_type, 0, "{word}");
         }
     }

@@ -30,6 +30,10 @@ use crate::{
 const USER_AGENT: &str = concat!("incidentgate-cli/", env!("CARGO_PKG_VERSION"));
 const EXPECTED: &str = "expected `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`";
 
+/// A stream may be silent for long; a gateway that has gone is noticed all the same.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Which gateway, and how it is reached.
 #[derive(Debug, Args)]
 pub(super) struct Peer {
@@ -112,7 +116,10 @@ impl Peer {
             Origin::Http(uri) => Endpoint::from(uri.clone()),
             Origin::Unix(path) => Endpoint::from_shared(path.clone())?,
         }
-        .user_agent(USER_AGENT)?;
+        .user_agent(USER_AGENT)?
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .keep_alive_while_idle(true);
         let mut has_expired = false;
         if self.endpoint.is_https() {
             let (tls, certificate) = self.tls()?;
@@ -275,6 +282,11 @@ impl Gateway {
             is_connected,
         };
         NoAnswer::Unreachable(Unreachable::new(&self.origin, &way, causes))
+    }
+
+    /// The time of `--timeout`.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     fn late(&self) -> String {

@@ -13,10 +13,10 @@ use tokio::time::Instant;
 
 use super::{
     follow::Seen,
-    print,
     report::Report,
     said::{Failed, Said, write_line},
     sight::Sight,
+    write,
 };
 use crate::scan;
 
@@ -46,15 +46,30 @@ enum Event<'a> {
         #[serde(flatten)]
         report: &'a Report,
     },
+    Lost {
+        #[serde(flatten)]
+        said: &'a Said,
+        elapsed_ms: u64,
+    },
     Error {
         #[serde(flatten)]
         said: &'a Said,
         next: &'a str,
     },
     Stopped {
-        why: &'a str,
+        why: Stop,
         next: &'a str,
     },
+}
+
+/// Why nobody waits any more.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(super) enum Stop {
+    /// Ctrl-C.
+    Interrupted,
+    /// The time of `--wait-timeout` is over.
+    Timeout,
 }
 
 /// The end of an action, for people.
@@ -88,15 +103,17 @@ impl Progress {
     }
 
     /// The task is in another state.
-    pub(super) fn state(&self, seen: &Seen) {
+    pub(super) fn state(&self, seen: &Seen) -> io::Result<()> {
         let Seen {
             task,
             is_final,
             graph_request_id,
         } = seen;
         let elapsed = self.begun.elapsed();
+        let (action, status) = (task.action_status_word(), task.status_word());
+        self.spinner.set_message(action.replace(scan::steers, " "));
         if self.json {
-            event(&Event::State {
+            return write_event(&Event::State {
                 action_status: task.action_status,
                 status: task.status,
                 is_final: *is_final,
@@ -104,52 +121,73 @@ impl Progress {
                 graph_request_id,
                 task,
             });
-            return;
         }
-        let (action, status) = (task.action_status_word(), task.status_word());
         let line = format!("{:>8}  {action:<20} task {status}", seconds(elapsed));
-        self.line(line.replace(scan::steers, " "));
-        self.spinner.set_message(action.replace(scan::steers, " "));
+        self.line(line.replace(scan::steers, " "))
+    }
+
+    /// The stream is broken, and another one is begun.
+    pub(super) fn lost(&self, said: &Said) -> io::Result<()> {
+        let elapsed = self.begun.elapsed();
+        self.spinner.set_message("trying again");
+        if self.json {
+            let elapsed_ms = milliseconds(elapsed);
+            return write_event(&Event::Lost { said, elapsed_ms });
+        }
+        let message = said.message.replace(scan::steers, " ");
+        let elapsed = seconds(elapsed);
+        self.line(format_args!("{elapsed:>8}  trying again: {message}"))
     }
 
     /// Nothing more becomes of it. As JSON the state has said so.
-    pub(super) fn ended(&self, task: &Sight) {
-        if !self.json {
-            let elapsed = self.begun.elapsed();
-            self.line(Ended { task, elapsed });
+    pub(super) fn ended(&self, task: &Sight) -> io::Result<()> {
+        if self.json {
+            return Ok(());
         }
+        let elapsed = self.begun.elapsed();
+        self.last(Ended { task, elapsed })
     }
 
     /// The task cannot be followed, or no longer.
-    pub(super) fn failed(&self, said: &Said, next: &str) {
+    pub(super) fn failed(&self, said: &Said, next: &str) -> io::Result<()> {
         if self.json {
-            event(&Event::Error { said, next });
-        } else {
-            let what = "the task cannot be followed";
-            self.line(Failed { what, said, next });
+            return write_event(&Event::Error { said, next });
         }
+        let what = "the task cannot be followed";
+        self.last(Failed { what, said, next })
     }
 
     /// Nobody waits any more.
-    pub(super) fn stopped(&self, why: &str, next: &str) {
+    pub(super) fn stopped(&self, why: Stop, next: &str) -> io::Result<()> {
         if self.json {
-            event(&Event::Stopped { why, next });
-        } else {
-            self.line(format_args!("{why}; {next}"));
+            return write_event(&Event::Stopped { why, next });
         }
+        let why = match why {
+            Stop::Interrupted => "INTERRUPTED",
+            Stop::Timeout => "TIMEOUT: the time of --wait-timeout is over",
+        };
+        self.last(format_args!("{why}; {next}"))
     }
 
     /// The action was started, or was not.
-    pub(super) fn report(&self, report: &Report) {
+    pub(super) fn report(&self, report: &Report) -> io::Result<()> {
         if self.json {
-            event(&Event::Execution { report });
-        } else {
-            self.line(report);
+            return write_event(&Event::Execution { report });
         }
+        if report.is_started() {
+            self.spinner.set_message("started");
+        }
+        self.line(report)
     }
 
-    fn line(&self, line: impl fmt::Display) {
-        self.spinner.suspend(|| print(line));
+    fn line(&self, line: impl fmt::Display) -> io::Result<()> {
+        self.spinner.suspend(|| write(line))
+    }
+
+    /// The last line, below which nothing turns any more.
+    fn last(&self, line: impl fmt::Display) -> io::Result<()> {
+        self.spinner.finish_and_clear();
+        write(line)
     }
 }
 
@@ -180,19 +218,16 @@ impl fmt::Display for Ended<'_> {
         write_line(f, "actionStatus", &task.action_status_word())?;
         write_line(f, "status", &task.status_word())?;
         write_line(f, "after", &seconds(*elapsed))?;
-        if task.action_status == Some("COMPLETED") {
-            return Ok(());
+        if task.action_status == Some("FAILED") {
+            let next = "Graph gives no further reason; look at the task in Microsoft Defender";
+            write_line(f, "next", next)?;
         }
-        write_line(
-            f,
-            "next",
-            "Graph gives no further reason; look at the task in Microsoft Defender",
-        )
+        Ok(())
     }
 }
 
-fn event(event: &Event<'_>) {
-    print(serde_json::to_string(event).unwrap_or_default());
+fn write_event(event: &Event<'_>) -> io::Result<()> {
+    write(serde_json::to_string(event)?)
 }
 
 fn seconds(elapsed: Duration) -> String {

@@ -77,7 +77,7 @@ impl Report {
     }
 
     /// The gateway, or something before it, answered an error.
-    pub(super) fn failed(status: &Status) -> Self {
+    pub(super) fn failed(status: &Status, id: &str) -> Self {
         let said = Said::of(status);
         let outcome = match said.metadata.get("actionOutcome").map(String::as_str) {
             Some("NOT_STARTED") => Outcome::NotStarted,
@@ -90,45 +90,38 @@ impl Report {
             Outcome::AlreadyStarted | Outcome::Started => {
                 "look at the task's actionStatus; there is nothing to send again".to_owned()
             }
-            Outcome::Unknown => {
-                "look at the task's actionStatus before you send the call again".to_owned()
-            }
+            Outcome::Unknown => look_first(id),
         };
         Self::without_confirmation(outcome, said, next)
     }
 
     /// Nobody has shown that they are a gateway, so the call was not sent.
     pub(super) fn unreachable(error: &Unreachable) -> Self {
-        let next = if error.has_mend() {
-            "mend the connection as the message says; the call was not sent"
-        } else {
-            "start the gateway, or name another one by --endpoint"
-        };
-        Self::without_confirmation(
-            Outcome::NotStarted,
-            Said::unreachable(error),
-            next.to_owned(),
-        )
+        let said = Said::unreachable(error);
+        let next = said.next_step();
+        Self::without_confirmation(Outcome::NotStarted, said, next)
     }
 
     /// The task cannot be followed, which was asked for, so that the call was not sent.
     pub(super) fn not_followed(said: Said) -> Self {
-        let next = format!(
-            "the task cannot be followed, so that the call was not sent: {}; or leave --wait out",
+        let next = if said.code == "PERMISSION_DENIED" {
+            "the task may not be followed, so that the call was not sent: ask for the permission, or leave --wait out".to_owned()
+        } else {
             said.next_step()
-        );
+        };
         Self::without_confirmation(Outcome::NotStarted, said, next)
     }
 
+    /// Nobody waits any more, and the call was not sent yet.
+    pub(super) fn not_sent() -> Self {
+        let said = Said::local("CANCELLED", "interrupted before the call was sent");
+        Self::without_confirmation(Outcome::NotStarted, said, "call again".to_owned())
+    }
+
     /// Nobody waits for the answer any more.
-    pub(super) fn interrupted() -> Self {
-        let said = Said {
-            code: "CANCELLED",
-            message: "interrupted before the gateway had answered".to_owned(),
-            ..Said::ok()
-        };
-        let next = "look at the task's actionStatus before you send the call again";
-        Self::without_confirmation(Outcome::Unknown, said, next.to_owned())
+    pub(super) fn interrupted(id: &str) -> Self {
+        let said = Said::local("CANCELLED", "interrupted before the gateway had answered");
+        Self::without_confirmation(Outcome::Unknown, said, look_first(id))
     }
 
     /// Whether the action runs, or has run.
@@ -196,8 +189,14 @@ impl fmt::Display for Report {
     }
 }
 
+/// What to do where nobody knows.
+fn look_first(id: &str) -> String {
+    let id = argument(id);
+    format!("look at the task's actionStatus before you send the call again: incidentgate get {id}")
+}
+
 /// An id as it can be typed; what a shell would read otherwise is left to whoever types.
-fn argument(id: &str) -> &str {
+pub(super) fn argument(id: &str) -> &str {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if id.bytes().all(is_plain) && !id.starts_with('-') {
         id
@@ -219,7 +218,7 @@ mod tests {
     #[test]
     fn a_message_cannot_forge_a_line_or_steer_the_terminal() {
         let status = Status::unknown("lost\n  next  call again\r\u{1b}[2J");
-        let text = Report::failed(&status).to_string();
+        let text = Report::failed(&status, "213213").to_string();
         assert_eq!(text.lines().count(), 4, "{text}");
         assert!(!text.contains(['\r', '\u{1b}']), "{text:?}");
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::Serialize;
-use tonic::Status;
+use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::{peer::message_of, unreachable::Unreachable};
@@ -31,6 +31,9 @@ pub(super) struct Said {
     pub(super) claims: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) metadata: BTreeMap<String, String>,
+    /// What to do, where that is known better than by the members above.
+    #[serde(skip)]
+    advice: Option<&'static str>,
 }
 
 /// What went wrong, for people.
@@ -55,6 +58,7 @@ impl Said {
             retry_after_ms: None,
             claims: None,
             metadata: BTreeMap::new(),
+            advice: None,
         }
     }
 
@@ -77,7 +81,19 @@ impl Said {
             retry_after_ms: retry_after
                 .map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
             claims: claims.and_then(|claims| Some(claims.to_str().ok()?.to_owned())),
+            // The gateway's own word has a reason; this is the clock here.
+            advice: (info.is_none() && status.code() == Code::DeadlineExceeded)
+                .then_some("give it more time by --timeout"),
             metadata,
+        }
+    }
+
+    /// What is known here, and nobody has said.
+    pub(super) fn local(code: &'static str, message: &str) -> Self {
+        Self {
+            code,
+            message: message.to_owned(),
+            ..Self::ok()
         }
     }
 
@@ -86,12 +102,20 @@ impl Said {
         Self {
             code: "UNAVAILABLE",
             message: error.to_string(),
+            advice: Some(if error.has_mend() {
+                "mend the connection as the message says; the call was not sent"
+            } else {
+                "start the gateway, or name another one by --endpoint"
+            }),
             ..Self::ok()
         }
     }
 
     /// What to do about a call that has certainly done nothing.
     pub(super) fn next_step(&self) -> String {
+        if let Some(advice) = self.advice {
+            return advice.to_owned();
+        }
         match self.retry_after_ms {
             Some(ms) => {
                 let wait = humantime::format_duration(Duration::from_millis(ms));
@@ -134,7 +158,8 @@ impl Said {
 impl fmt::Display for Failed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { what, said, next } = self;
-        write!(f, "{}: {what}", said.code)?;
+        f.write_str(what)?;
+        write_line(f, "code", said.code)?;
         for (label, value) in said.lines() {
             write_line(f, label, &value)?;
         }

@@ -1,8 +1,11 @@
 //! A task as it is printed: in Graph's words for people, in the proto's names as JSON.
 
+use std::fmt;
+
 use serde::Serialize;
 
-use crate::pb;
+use super::said::write_line;
+use crate::{pb, scan};
 
 /// A task as a JSON object. What Graph did not show is left out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -103,10 +106,50 @@ impl Sight {
         word(self.action_type, &self.unknown_action_type)
     }
 
+    /// Where the task comes from, in Graph's own word.
+    fn source_word(&self) -> String {
+        word(self.source, &self.unknown_source)
+    }
+
     /// Whether the two show the same state.
     pub(super) fn is_in_the_state_of(&self, other: &Self) -> bool {
         self.action_status_word() == other.action_status_word()
             && self.status_word() == other.status_word()
+    }
+}
+
+impl fmt::Display for Sight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = if self.display_name.is_empty() {
+            "-"
+        } else {
+            &self.display_name
+        };
+        f.write_str(&name.replace(scan::steers, " "))?;
+        let (action_status, status) = (self.action_status_word(), self.status_word());
+        let (action_type, source) = (self.action_type_word(), self.source_word());
+        let target = self.response_action.as_ref();
+        let lines = [
+            ("id", &*self.id),
+            ("actionStatus", &action_status),
+            ("status", &status),
+            ("actionType", &action_type),
+            ("incident", &self.incident_id),
+            ("source", &source),
+            ("description", &self.description),
+            (
+                "target",
+                target.map_or("", |target| &target.identifier_value),
+            ),
+            ("created", self.create_time.as_deref().unwrap_or_default()),
+            ("created by", &self.created_by),
+            ("updated", self.update_time.as_deref().unwrap_or_default()),
+            ("updated by", &self.updated_by),
+        ];
+        for (label, value) in lines.into_iter().filter(|(_, value)| !value.is_empty()) {
+            write_line(f, label, value)?;
+        }
+        Ok(())
     }
 }
 

@@ -1,13 +1,19 @@
 //! `incidentgate watch`
 
-use std::{process::ExitCode, time::Duration};
+use std::{io, process::ExitCode, time::Duration};
 
 use clap::Args;
 use tokio::{signal, time::sleep};
 
 use super::{
-    FAILURE, USAGE, fail, follow::Follower, peer::Peer, progress::Progress, said::Said,
+    FAILURE, USAGE, fail,
+    follow::{Follower, News},
+    peer::Peer,
+    progress::{Progress, Stop},
+    report::argument,
+    said::Said,
     token::TokenFile,
+    unwritten,
 };
 use crate::config::form;
 
@@ -59,11 +65,11 @@ pub(super) enum End {
     /// The task is at its end; the exit code says which.
     Final(u8),
     /// It cannot be followed any more.
-    Lost(Said),
-    /// Ctrl-C.
-    Interrupted,
-    /// The time of `--wait-timeout` is over.
-    Late,
+    Lost(Box<Said>),
+    /// Nobody waits any more.
+    Stopped(Stop),
+    /// What there was to tell could not be written.
+    Unwritten(io::Error),
 }
 
 impl Watch {
@@ -76,31 +82,33 @@ impl Watch {
             Ok(gateway) => gateway,
             Err(error) => return fail(USAGE, &error),
         };
-        let (id, mark) = (self.id, self.client_request_id);
+        let id = self.id.clone();
         let progress = Progress::begin(self.json);
-        let mut follower = Follower::new(&gateway, &authorization, id, mark);
+        let mut follower = Follower::new(&gateway, &authorization, id, self.client_request_id);
         let end = self.patience.follow(&mut follower, &progress).await;
-        ExitCode::from(match end {
-            End::Final(code) => code,
-            End::Lost(said) => {
-                progress.failed(&said, &said.next_step());
-                FAILURE
+        let next = next_step(&self.id);
+        let (code, told) = match end {
+            End::Final(code) => (code, Ok(())),
+            End::Lost(said) => (FAILURE, progress.failed(&said, &said.next_step())),
+            End::Stopped(why) => {
+                let code = match why {
+                    Stop::Interrupted => INTERRUPTED,
+                    Stop::Timeout => FAILURE,
+                };
+                (code, progress.stopped(why, &next))
             }
-            End::Interrupted => {
-                progress.stopped("INTERRUPTED", NOTHING_ENDS);
-                INTERRUPTED
-            }
-            End::Late => {
-                progress.stopped("TIMEOUT: the time of --wait-timeout is over", NOTHING_ENDS);
-                FAILURE
-            }
-        })
+            End::Unwritten(error) => (FAILURE, Err(error)),
+        };
+        drop(progress);
+        ExitCode::from(told.map_or_else(|error| unwritten(code, error), |()| code))
     }
 }
 
 /// What whoever stops following has to know.
-pub(super) const NOTHING_ENDS: &str =
-    "an action that was started goes on; `incidentgate watch ID` follows it again";
+pub(super) fn next_step(id: &str) -> String {
+    let id = argument(id);
+    format!("whatever was started goes on; follow it again: incidentgate watch {id}")
+}
 
 impl Patience {
     /// Shows each state to the end.
@@ -111,25 +119,29 @@ impl Patience {
                 None => std::future::pending().await,
             }
         };
-        let states = async {
+        let told = async {
             loop {
-                match follower.next().await {
-                    Ok(seen) => {
-                        progress.state(&seen);
+                let news = match follower.next().await {
+                    Ok(news) => news,
+                    Err(said) => return Ok(End::Lost(Box::new(said))),
+                };
+                match news {
+                    News::Lost(said) => progress.lost(&said)?,
+                    News::State(seen) => {
+                        progress.state(&seen)?;
                         if seen.is_final {
-                            progress.ended(&seen.task);
-                            return End::Final(seen.exit_code());
+                            progress.ended(&seen.task)?;
+                            return Ok(End::Final(seen.exit_code()));
                         }
                     }
-                    Err(said) => return End::Lost(said),
                 }
             }
         };
         tokio::select! {
             biased;
-            end = states => end,
-            Ok(()) = signal::ctrl_c() => End::Interrupted,
-            () = over => End::Late,
+            end = told => end.unwrap_or_else(End::Unwritten),
+            Ok(()) = signal::ctrl_c() => End::Stopped(Stop::Interrupted),
+            () = over => End::Stopped(Stop::Timeout),
         }
     }
 }

@@ -204,6 +204,7 @@ fn error_metadata(failure: &Failure) -> HashMap<String, String> {
     let attempts = (failure.attempts > 0).then(|| failure.attempts.to_string());
     let known = [
         ("actionOutcome", Some(failure.outcome().as_str().to_owned())),
+        ("updateOutcome", update_outcome(failure).map(str::to_owned)),
         ("graphCode", reply.and_then(|reply| reply.code.clone())),
         (
             "graphInnerCode",
@@ -225,6 +226,15 @@ fn error_metadata(failure: &Failure) -> HashMap<String, String> {
     let known = known.into_iter();
     metadata.extend(known.filter_map(|(key, value)| Some((key.to_owned(), value?))));
     metadata
+}
+
+/// Whether a task's status was set, where that was asked for.
+fn update_outcome(failure: &Failure) -> Option<&'static str> {
+    (failure.effect == Effect::Update).then_some(if failure.in_doubt {
+        "UNKNOWN"
+    } else {
+        "NOT_UPDATED"
+    })
 }
 
 fn metadata(failure: &Failure) -> MetadataMap {

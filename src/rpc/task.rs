@@ -7,7 +7,8 @@ use prost_types::Timestamp;
 use crate::{
     pb,
     task::{
-        ActionStatus, ActionType, IsolationType, Open, ResponseAction, Source, Task, TaskStatus,
+        ActionStatus, ActionType, IsolationType, Member as _, Open, ResponseAction, Source, Task,
+        TaskStatus,
     },
 };
 
@@ -117,6 +118,23 @@ pub(super) fn status_of(number: i32) -> Option<TaskStatus> {
 /// The same for an action's type.
 pub(super) fn action_type_of(number: i32) -> Option<ActionType> {
     ActionType::unwire(number.try_into().ok()?)
+}
+
+/// The statuses that can be asked for, by name.
+pub(super) fn status_names() -> String {
+    let name = |status: &TaskStatus| status.wire().as_str_name();
+    names(TaskStatus::ALL.iter().map(name), "INCIDENT_TASK_STATUS_")
+}
+
+/// The same for types of actions.
+pub(super) fn action_type_names() -> String {
+    let name = |action_type: &ActionType| action_type.wire().as_str_name();
+    names(ActionType::ALL.iter().map(name), "ACTION_TYPE_")
+}
+
+fn names<'a>(all: impl Iterator<Item = &'a str>, prefix: &str) -> String {
+    let names: Vec<_> = all.filter_map(|name| name.strip_prefix(prefix)).collect();
+    names.join(", ")
 }
 
 /// The whole task.
@@ -249,6 +267,11 @@ mod tests {
         for number in [-1, 0, 6, 7, 99] {
             assert_eq!(status_of(number), None, "{number}");
         }
+        assert_eq!(
+            status_names(),
+            "OPEN, IN_PROGRESS, COMPLETED, FAILED, NOT_RELEVANT"
+        );
+        assert!(action_type_names().ends_with("UN_RESTRICT_APP_EXECUTION, ENABLE_USER"));
         assert_eq!(status_of(5), Some(TaskStatus::NotRelevant));
         assert_eq!(action_type_of(17), None);
         assert_eq!(action_type_of(16), Some(ActionType::EnableUser));

@@ -61,12 +61,19 @@ pub(super) fn list(message: pb::ListIncidentTasksRequest) -> Result<Command<List
             .take("incident_id", incident_id(message.incident_id))
             .flatten(),
         status: faults
-            .take("status", filter(message.status, task::status_of))
+            .take(
+                "status",
+                filter(message.status, task::status_of, &task::status_names()),
+            )
             .flatten(),
         action_type: faults
             .take(
                 "action_type",
-                filter(message.action_type, task::action_type_of),
+                filter(
+                    message.action_type,
+                    task::action_type_of,
+                    &task::action_type_names(),
+                ),
             )
             .flatten(),
         created: faults
@@ -147,11 +154,11 @@ fn incident_id(id: String) -> Result<Option<String>, String> {
 }
 
 /// `0` is unspecified, and means any.
-fn filter<E>(number: i32, of: impl Fn(i32) -> Option<E>) -> Result<Option<E>, String> {
+fn filter<E>(number: i32, of: impl Fn(i32) -> Option<E>, names: &str) -> Result<Option<E>, String> {
     match (number, of(number)) {
         (0, _) => Ok(None),
         (_, Some(member)) => Ok(Some(member)),
-        (_, None) => Err("must be unspecified, or a value that this API knows".to_owned()),
+        (_, None) => Err(format!("must be UNSPECIFIED or one of {names}")),
     }
 }
 
@@ -160,7 +167,7 @@ fn order(number: i32) -> Result<Option<Order>, String> {
         Ok(pb::IncidentTaskOrder::Unspecified) => Ok(None),
         Ok(pb::IncidentTaskOrder::UpdateTime) => Ok(Some(Order::Updated)),
         Ok(pb::IncidentTaskOrder::UpdateTimeDesc) => Ok(Some(Order::UpdatedDescending)),
-        Err(_) => Err("must be an order that this API knows".to_owned()),
+        Err(_) => Err("must be UNSPECIFIED, UPDATE_TIME or UPDATE_TIME_DESC".to_owned()),
     }
 }
 

@@ -165,6 +165,7 @@ impl Observation {
         } else {
             tracing::debug!(
                 parent: self.span.span(),
+                method = self.method.name(),
                 code,
                 outcome = self.outcome.map(Outcome::as_str),
                 duration_ms = milliseconds(duration),
@@ -192,6 +193,7 @@ impl Observation {
         ($level:ident) => {
             tracing::$level!(
                 parent: self.span.span(),
+                method = self.method.name(),
                 code,
                 peer = %self.peer.text(),
                 caller = (!names.is_empty()).then(|| names.join(" ")),

@@ -159,7 +159,11 @@ async fn who_stops_waiting_stops_nothing() {
         assert_eq!(stopped.code, Some(130), "{stopped:?}");
         let last = stopped.stdout.lines().last().unwrap();
         assert!(
-            last.starts_with("INTERRUPTED; an action that was started goes on"),
+            last.starts_with("INTERRUPTED; whatever was started goes on"),
+            "{last}"
+        );
+        assert!(
+            last.ends_with(&format!("incidentgate watch {id}")),
             "{last}"
         );
         let task = gateway.sandbox.task(id).unwrap();
@@ -171,7 +175,11 @@ async fn who_stops_waiting_stops_nothing() {
     ))
     .await;
     assert_eq!(late.code, Some(1), "{late:?}");
-    assert_eq!(json(&late).last().unwrap()["event"], "stopped");
+    let stopped = json(&late).pop().unwrap();
+    assert_eq!(
+        (&stopped["event"], &stopped["why"]),
+        (&"stopped".into(), &"TIMEOUT".into())
+    );
     assert_eq!(gateway.sandbox.commits(ID), 1);
 }
 
@@ -212,8 +220,75 @@ async fn whoever_cannot_be_told_the_end_starts_nothing() {
     assert!(
         missing
             .stdout
-            .starts_with("NOT_FOUND: the task cannot be followed")
+            .starts_with("the task cannot be followed\n  code               NOT_FOUND")
     );
+
+    // Graph asks to wait for longer than anybody has said to look.
+    let throttled = Fault::throttle(3600, false).on_read();
+    gateway.sandbox.script("213216", [throttled]);
+    let arguments = ["execute", "213216", "--wait", "--timeout", "2s"];
+    let asked_to_wait = ended(start(&gateway, &arguments)).await;
+    assert_eq!(asked_to_wait.code, Some(1), "{asked_to_wait:?}");
+    assert!(
+        asked_to_wait
+            .stdout
+            .contains("send the same call again in 1h"),
+        "{asked_to_wait:?}"
+    );
+    assert_eq!(gateway.sandbox.posts("213216"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_is_shown_once_whatever_its_state() {
+    let gateway = eager(Duration::from_secs(3600)).start().await;
+    let shown = ended(start(&gateway, &["get", ID])).await;
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    let want = "Isolate device testmachine20\n  id                 213213\n  actionStatus       notStarted\n";
+    assert!(shown.stdout.starts_with(want), "{}", shown.stdout);
+    let lines = json(&ended(start(&gateway, &["get", ID, "--json"])).await);
+    assert_eq!(lines[0]["actionStatus"], "NOT_STARTED");
+    let missing = ended(start(&gateway, &["get", "nobody"])).await;
+    assert_eq!(missing.code, Some(1), "{missing:?}");
+    assert!(
+        missing.stderr.contains("the task cannot be read"),
+        "{missing:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_for_waiting_needs_waiting() {
+    let wrong = spawn_blocking(|| Program::start(&["execute", ID, "--wait-timeout", "1s"]).ended());
+    let wrong = within(wrong).await.unwrap();
+    assert_eq!(wrong.code, Some(64), "{wrong:?}");
+    assert!(wrong.stderr.contains("--wait"), "{wrong:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_be_told_is_not_waited_for() {
+    let gateway = eager(Duration::from_secs(3600)).start().await;
+    let endpoint = format!("http://{}", gateway.addr);
+    for (arguments, code) in [
+        (&["watch", "213215"][..], 1),
+        (&["list"], 1),
+        (&["execute", ID, "--wait"], 1),
+    ] {
+        let common = ["--endpoint", &endpoint, "--token-file", "-"];
+        let arguments = [arguments, &common].concat().join(" ");
+        let program = env!("CARGO_BIN_EXE_incidentgate");
+        let line = format!("echo {TOKEN} | {program} {arguments} >/dev/full");
+        let ended = spawn_blocking(move || {
+            std::process::Command::new("sh")
+                .args(["-c", &line])
+                .output()
+                .unwrap()
+        });
+        let ended = within(ended).await.unwrap();
+        let errors = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(code), "{arguments}: {errors}");
+        assert!(errors.contains("standard output"), "{arguments}: {errors}");
+    }
+    // Who does not read has not asked for an action either.
+    assert_eq!(gateway.sandbox.posts(ID), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -233,7 +308,14 @@ async fn a_gateway_that_is_started_anew_is_followed_on() {
         program
     }));
     let program = program.await.unwrap();
-    first.stop().await;
+    // In the middle of everything, and away for a while.
+    first.shutdown.immediate.cancel();
+    first.stopped().await;
+    let program = within(spawn_blocking(|| {
+        program.output_line(|line| line.contains("trying again").then_some(()));
+        program
+    }));
+    let program = program.await.unwrap();
     simulator.sandbox.put_task(Task {
         action_status: ActionStatus::Completed,
         ..Task::new("runs")
@@ -314,7 +396,7 @@ async fn tasks_are_listed_as_a_table_or_as_json_over_all_pages() {
         .collect();
     assert_eq!(ids, BTreeSet::from(["213213", "213215"]));
 
-    let none = ended(start(&gateway, &["list", "--incident", "nobody's"])).await;
+    let none = ended(start(&gateway, &["list", "--incident-id", "nobody's"])).await;
     assert_eq!((none.code, &*none.stdout), (Some(0), "no task\n"));
     let refused = Fault::error(403, "Forbidden", "No.").on_list();
     gateway.sandbox.script("*", [refused]);
@@ -323,19 +405,19 @@ async fn tasks_are_listed_as_a_table_or_as_json_over_all_pages() {
     assert!(
         refused
             .stderr
-            .contains("PERMISSION_DENIED: the tasks cannot be listed")
+            .contains("the tasks cannot be listed\n  code               PERMISSION_DENIED")
     );
     // Pages that go round in circles.
-    let url = format!(
-        "{}/security/incidentTasks?$skiptoken=x",
-        gateway.sandbox.graph_url()
-    );
-    let body = serde_json::json!({"value": [{"id": "1"}], "@odata.nextLink": url}).to_string();
-    let page = || Fault::reply(200, body.clone()).on_list();
-    gateway.sandbox.script("*", [page(), page(), page()]);
+    let page = |to: &str| {
+        let url = gateway.sandbox.graph_url();
+        let url = format!("{url}/security/incidentTasks?$skiptoken={to}");
+        let body = serde_json::json!({"value": [{"id": "1"}], "@odata.nextLink": url});
+        Fault::reply(200, body.to_string()).on_list()
+    };
+    gateway.sandbox.script("*", ["a", "b", "a", "b"].map(page));
     let circle = ended(start(&gateway, &["list"])).await;
     assert_eq!(circle.code, Some(1));
-    assert!(circle.stderr.contains("the same page again"), "{circle:?}");
+    assert!(circle.stderr.contains("lead in a circle"), "{circle:?}");
 
     let wrong = ended(start(&gateway, &["list", "--status", "closed"])).await;
     assert_eq!(wrong.code, Some(64));

@@ -132,6 +132,7 @@ async fn what_may_have_been_set_is_told_and_may_be_sent_again() {
         let says_so = failed.message.contains("the status may have been set");
         assert_eq!(says_so, doubtful, "{}", failed.message);
         assert!(!failed.message.contains("started"), "{}", failed.message);
+        assert_eq!(failed.metadata["updateOutcome"], outcome);
         assert_eq!(failed.details.retry_info().is_some(), again);
         let records = records(&log, 2 * number + 2).await;
         assert_eq!(records[2 * number + 1]["outcome"], outcome);
@@ -150,6 +151,7 @@ async fn a_doubt_about_an_earlier_request_stays() {
     gateway.sandbox.script(ID, faults.map(Fault::on_update));
     let failed = answer(&complete(&gateway).await.unwrap_err());
     assert_eq!(failed.code, Code::PermissionDenied);
+    assert_eq!(failed.metadata["updateOutcome"], "UNKNOWN");
     assert!(
         failed.message.contains("the status may have been set"),
         "{}",
@@ -196,6 +198,7 @@ async fn only_a_status_can_be_set() {
     let wrong = within(client.update_incident_task(request)).await;
     let wrong = answer(&wrong.unwrap_err());
     assert_eq!(wrong.code, Code::InvalidArgument);
+    assert_eq!(wrong.metadata["updateOutcome"], "NOT_UPDATED");
     let fields = wrong.details.bad_request().unwrap();
     assert_eq!(fields.field_violations[0].field, "incident_task.status");
     assert!(gateway.sandbox.journal().is_empty());
