@@ -213,12 +213,14 @@ fn resilience(config: &Config, gates: Gates) -> Resilience {
             },
         },
         budget: Budget::new(retry.max_tokens),
+        inquiry_budget: Budget::new(retry.max_tokens),
         gates,
         look_timeout: config.reconciliation.timeout,
         watching: Watching {
             min_interval: config.watch.min_interval,
             max_interval: config.watch.max_interval,
             polls_per_minute: config.watch.max_polls_per_minute,
+            max_silence: config.watch.max_silence,
         },
     }
 }

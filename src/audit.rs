@@ -1,5 +1,5 @@
-//! The audit log: one JSON line when a POST is about to leave (`intent`), one when it is
-//! known what became of it (`outcome`).
+//! The audit log: one JSON line when a POST or a PATCH is about to leave (`intent`), one
+//! when it is known what became of it (`outcome`).
 //!
 //! | file | holds |
 //! |---|---|
@@ -10,7 +10,7 @@
 //! | `pending` | the log read again: whose outcome is missing |
 //!
 //! A call waits until its intent is as durable as the policy asks, and is refused where
-//! it cannot be written. So an intent stands in the log for every POST that has left,
+//! it cannot be written. So an intent stands in the log for every one that has left,
 //! and an intent without an outcome marks a crash of the process, and nothing else.
 
 mod entry;
@@ -178,7 +178,7 @@ impl Audit {
         })))
     }
 
-    /// Records that a POST is about to leave. Returns once that is as durable as the
+    /// Records that a request is about to leave. Returns once that is as durable as the
     /// policy asks; on `Err` the call must not go on. A log that is off does not ask what
     /// the intent is.
     ///

@@ -46,9 +46,9 @@ use self::{
 pub use self::{
     done::{Confirmation, Done},
     place::Place,
-    places::{PlaceLimits, Places},
+    places::{PlaceLimits, Places, overloaded},
     record::{Auditing, Describe},
-    watch::{Update, Watcher, Watching},
+    watch::{Showing, Watcher, Watching},
 };
 use crate::{
     caller::Caller,
@@ -78,6 +78,8 @@ pub struct Resilience {
     pub policy: Policy,
     /// How much of that the process as a whole allows.
     pub budget: Budget,
+    /// The same for what may be made again.
+    pub inquiry_budget: Budget,
     /// Who must not go to Graph now.
     pub gates: Gates,
     /// The most time for a look at the task.
@@ -120,6 +122,7 @@ impl Calls {
         let Resilience {
             policy,
             budget,
+            inquiry_budget,
             gates,
             look_timeout,
             watching,
@@ -129,6 +132,7 @@ impl Calls {
                 graph,
                 policy,
                 budget,
+                inquiry_budget,
                 gates,
                 look_timeout,
                 looks: Semaphore::new(MAX_LOOKS),
@@ -223,12 +227,14 @@ mod tests {
                     reconciliation: Reconciliation::Resend,
                 },
                 budget: Budget::new(100),
+                inquiry_budget: Budget::new(100),
                 gates,
                 look_timeout: SECOND,
                 watching: Watching {
                     min_interval: SECOND,
                     max_interval: SECOND,
                     polls_per_minute: 60,
+                    max_silence: SECOND,
                 },
             },
             Auditing {

@@ -1,10 +1,14 @@
 //! What a caller asks for, validated.
 
 mod list;
+mod page;
 
 use uuid::Uuid;
 
-pub use self::list::{ListTasks, MAX_PAGE_SIZE, Order, TimeRange};
+pub use self::{
+    list::{ListTasks, MAX_PAGE_SIZE, Order, TimeRange},
+    page::Page,
+};
 use crate::task::TaskStatus;
 
 /// The longest task id in bytes. Graph documents none; its ids are GUIDs or

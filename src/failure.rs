@@ -131,7 +131,7 @@ impl Failure {
         self
     }
 
-    /// The call cannot have started an action.
+    /// That of a call which can have this effect, and no other.
     #[must_use]
     pub fn with_effect(mut self, effect: Effect) -> Self {
         self.effect = effect;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    call::{Call, Calls, Update},
+    call::{Call, Calls, Showing},
     caller::Caller,
     command::{Command, ListTasks},
     credentials::Credentials,
@@ -28,7 +28,7 @@ use crate::{
     telemetry::{ActiveSpan, Outcome, names},
 };
 
-pub use crate::call::{Place, PlaceLimits, Places};
+pub use crate::call::{Place, PlaceLimits, Places, overloaded};
 
 /// The largest request that is read. Most are under 320 bytes, and one with a page token
 /// is under 8 KiB; the slack is for fields that later versions add.
@@ -192,7 +192,8 @@ impl IncidentTasks {
         let messages = updates.map(move |update| match update {
             Ok(update) => Ok(watched(&update)),
             Err(mut failure) => {
-                failure.client_request_id.get_or_insert_with(|| id.clone());
+                // The readings have ids of their own.
+                failure.client_request_id = Some(id.clone());
                 tracing::info!(
                     parent: span.span(),
                     reason = status::reason(&failure),
@@ -291,7 +292,7 @@ fn without_context() -> Failure {
 fn listed(answered: Answered<Page>, command: Command<ListTasks>) -> pb::ListIncidentTasksResponse {
     let Page { tasks, next } = answered.found;
     let selection = command.what.selection();
-    let token = next.map(|query| page_token::encode(&selection, &query));
+    let token = next.map(|page| page_token::encode(&selection, &page));
     pb::ListIncidentTasksResponse {
         incident_tasks: tasks.into_iter().map(task::task).collect(),
         next_page_token: token.unwrap_or_default(),
@@ -300,12 +301,12 @@ fn listed(answered: Answered<Page>, command: Command<ListTasks>) -> pb::ListInci
     }
 }
 
-fn watched(update: &Update) -> pb::WatchIncidentTaskResponse {
-    let reading = &update.reading;
+fn watched(showing: &Showing) -> pb::WatchIncidentTaskResponse {
+    let reading = &showing.reading;
     pb::WatchIncidentTaskResponse {
         incident_task: Some(task::task(reading.task.clone())),
         read_time: Some(task::timestamp(reading.read_at)),
-        is_final: update.is_final,
+        is_final: showing.is_final,
         graph_request_id: reading.graph_request_id.clone().unwrap_or_default(),
     }
 }

@@ -33,7 +33,7 @@ struct Open {
 enum Stage {
     /// Whoever waited for the intent is not there any more: nothing was sent.
     Recording,
-    /// The call has it, and its POST may have left.
+    /// The call has it, and its request may have left.
     Claimed,
 }
 
@@ -64,7 +64,7 @@ impl Entry {
         (Self(Some(open)), line)
     }
 
-    /// The caller has it, and its POST may leave.
+    /// The caller has it, and its request may leave.
     pub(super) fn claimed(mut self) -> Self {
         if let Some(open) = &mut self.0 {
             open.stage = Stage::Claimed;

@@ -1,6 +1,7 @@
 //! A call that may be made again: it reads, or sets what it sets.
 
 use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use super::{Call, Calls, access::Access, left::Interruption, tools::Tools};
@@ -21,6 +22,8 @@ pub(super) struct Asking<'a, I> {
     pub(super) deadline: Deadline,
     /// The span of the call.
     pub(super) parent: &'a Span,
+    /// Once nobody waits any more, nothing further is begun.
+    pub(super) left: &'a CancellationToken,
 }
 
 /// The requests that were made for an inquiry.
@@ -29,6 +32,8 @@ pub(super) struct Tries {
     pub(super) count: u32,
     /// Whether nobody knows what became of one of them.
     pub(super) in_doubt: bool,
+    /// Whether one is under way.
+    is_under_way: bool,
 }
 
 impl Calls {
@@ -37,8 +42,8 @@ impl Calls {
     ///
     /// Cancel-safe where the inquiry only reads.
     pub async fn ask<I: Inquiry>(&self, call: &Call<I>) -> Result<Answered<I::Found>, Failure> {
-        let mut tries = Tries::default();
-        self.ask_by(call, &mut tries).await
+        let (mut tries, left) = (Tries::default(), CancellationToken::new());
+        self.ask_by(call, &mut tries, &left).await
     }
 
     /// The same; how far it came is told whatever it came to.
@@ -46,12 +51,14 @@ impl Calls {
         &self,
         call: &Call<I>,
         tries: &mut Tries,
+        left: &CancellationToken,
     ) -> Result<Answered<I::Found>, Failure> {
         let asking = Asking {
             command: &call.command,
             credential: &call.credential,
             deadline: call.deadline,
             parent: call.span.span(),
+            left,
         };
         let answered = tokio::select! {
             biased;
@@ -61,7 +68,7 @@ impl Calls {
         };
         answered.unwrap_or_else(|interruption| {
             // What was under way then has no end that anybody knows.
-            tries.in_doubt |= tries.count > 0;
+            tries.in_doubt |= tries.is_under_way;
             let failure = interrupted(interruption, tries.count);
             Err(completed(
                 failure,
@@ -137,24 +144,32 @@ impl Tools {
             credential,
             deadline,
             parent,
+            left,
         } = *asking;
         let remaining = || deadline.remaining(Instant::now());
         let grant = self.grant(credential, remaining).await?;
         let mut access = Access::new(grant);
         loop {
             self.pass(&access.grant, deadline, I::EFFECT).await?;
+            if left.is_cancelled() || deadline.has_passed(Instant::now()) {
+                return Err(interrupted(Interruption::DeadlinePassed, tries.count));
+            }
             tries.count += 1;
+            tries.is_under_way = true;
             let answered = self.graph.ask(Ask {
                 command,
                 authorization: access.grant.authorization(),
                 number: tries.count,
+                settles_doubt: false,
                 // The call's own alarm comes first, and tells it better.
                 until: deadline.expires(),
                 parent,
             });
-            let failure = match answered.await {
+            let answered = answered.await;
+            tries.is_under_way = false;
+            let failure = match answered {
                 Ok(answered) => {
-                    self.budget.succeeded();
+                    self.inquiry_budget.succeeded();
                     return Ok(answered);
                 }
                 Err(failure) => failure,
@@ -162,17 +177,24 @@ impl Tools {
             tries.in_doubt |= failure.kind.outcome() == Outcome::Unknown;
             self.heed(&failure, &access.grant);
             if failure.may_be_sent_again() {
-                self.budget.failed();
+                self.inquiry_budget.failed();
+            }
+            if left.is_cancelled() {
+                return Err(failure);
             }
             let course = Course {
                 tries: tries.count,
                 may_renew: access.may_renew(credential),
+                within_budget: self.inquiry_budget.allows(),
                 ..self.course(remaining())
             };
             let finding = Finding::Failed(&failure);
             match self.policy.decide(finding, &course, rand::random()) {
                 Next::Wait(delay) => {
-                    sleep(delay).await;
+                    tokio::select! {
+                        () = sleep(delay) => {}
+                        () = left.cancelled() => return Err(failure),
+                    }
                     access.freshen(credential).await?;
                 }
                 Next::Renew => access.renew(credential, &failure).await?,

@@ -123,6 +123,7 @@ impl Work {
                 command: &command,
                 authorization: grant.authorization(),
                 number: tries,
+                settles_doubt: true,
                 until,
                 parent: self.call.span.span(),
             });

@@ -71,7 +71,7 @@ impl Places {
     pub fn open(&self) -> Result<OwnedSemaphorePermit, Failure> {
         Arc::clone(&self.0.open).try_acquire_owned().map_err(|_| {
             self.0.metrics.call_without_place();
-            overloaded(spread())
+            too_many_calls()
         })
     }
 
@@ -95,7 +95,7 @@ impl Places {
         } = &*self.0;
         let Ok(_seat) = seats.try_acquire() else {
             metrics.call_without_place();
-            return Err(overloaded(spread()));
+            return Err(too_many_calls());
         };
         let _waiting = metrics.call_waiting();
         let until = deadline.answer_by().min(Instant::now() + *max_wait);
@@ -109,26 +109,26 @@ impl Places {
                 Err(if until == deadline.answer_by() {
                     deadline_passed()
                 } else {
-                    overloaded(spread())
+                    too_many_calls()
                 })
             }
         }
     }
 }
 
-/// Client libraries wait for exactly the time that they are told: `spread` keeps those
+fn too_many_calls() -> Failure {
+    overloaded("this gateway is handling as many calls as it may; send the call again later")
+}
+
+/// Client libraries wait for exactly the time that they are told: a random part keeps those
 /// who are refused together from coming back together.
-fn overloaded(spread: Duration) -> Failure {
+pub fn overloaded(message: &str) -> Failure {
     let kind = Kind::GatewayOverloaded;
-    Failure::new(
-        kind,
-        "this gateway is handling as many calls as it may; send the call again later",
-    )
-    .with_retry_after(kind.usual_delay() + spread)
+    Failure::new(kind, message).with_retry_after(kind.usual_delay() + spread())
 }
 
 /// Whole milliseconds: the trailer that client libraries read has no more.
-fn spread() -> Duration {
+pub(super) fn spread() -> Duration {
     Duration::from_millis(rand::random_range(0..MAX_SPREAD_MS))
 }
 
@@ -333,10 +333,10 @@ mod tests {
     #[test]
     fn the_refused_are_told_different_times_of_one_to_two_seconds() {
         let ms = Duration::from_millis;
-        assert_eq!(overloaded(ms(0)).retry_after(), Some(ms(1000)));
-        assert_eq!(overloaded(ms(999)).retry_after(), Some(ms(1999)));
-        let spreads: Vec<_> = (0..100).map(|_| spread()).collect();
-        assert!(spreads.iter().all(|spread| *spread < ms(MAX_SPREAD_MS)));
-        assert!(spreads.iter().any(|spread| *spread != spreads[0]));
+        let told: Vec<_> = (0..100)
+            .map(|_| overloaded("later").retry_after().unwrap())
+            .collect();
+        assert!(told.iter().all(|time| (ms(1000)..ms(2000)).contains(time)));
+        assert!(told.iter().any(|time| *time != told[0]));
     }
 }

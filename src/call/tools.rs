@@ -24,6 +24,9 @@ pub(super) struct Tools {
     pub(super) graph: GraphClient,
     pub(super) policy: Policy,
     pub(super) budget: Budget,
+    /// The same for what may be made again: readings that fail do not keep actions from being
+    /// sent again, and those that succeed do not allow it.
+    pub(super) inquiry_budget: Budget,
     pub(super) gates: Gates,
     /// The most time for a look at the task.
     pub(super) look_timeout: Duration,

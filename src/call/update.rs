@@ -2,9 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{Call, Calls, ask::Tries};
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Call, Calls,
+    ask::{Tries, interrupted},
+    left::{CANCELLED, Interruption},
+};
 use crate::{
-    audit::{Act, Outcome},
+    audit::{Act, Entry, Outcome},
     command::UpdateTask,
     failure::{Effect, Failure, Kind},
     graph::Answered,
@@ -15,30 +22,63 @@ use crate::{
 impl Calls {
     /// Sets the status of one task, or says why not, before the deadline.
     ///
-    /// It goes on to its end although its future is dropped: a shutdown waits for it, and
-    /// the audit log hears of it.
+    /// Dropping the future does not end a request that may have left: it comes to its end in
+    /// a task of its own, which a shutdown waits for, and the audit log hears of it. Nothing
+    /// more is begun then: the caller may have set another status meanwhile.
     pub async fn update(&self, call: Arc<Call<UpdateTask>>) -> Result<Answered<Task>, Failure> {
+        // From here on it answers by itself.
+        call.place.begin();
+        let left = CancellationToken::new();
+        let leaving = left.clone().drop_guard();
         let calls = self.clone();
-        let work = self.tasks.spawn(async move { calls.recorded(&call).await });
-        work.await.unwrap_or_else(|panic| {
+        let work = self
+            .tasks
+            .spawn(async move { calls.recorded(&call, &left).await });
+        let answered = work.await.unwrap_or_else(|panic| {
             let message =
                 "the gateway failed while it handled the call, and the status may have been set";
             let mut failure = Failure::new(Kind::GatewayFault, message).because(panic);
             failure.in_doubt = true;
             Err(failure.with_effect(Effect::Update))
-        })
+        });
+        leaving.disarm();
+        answered
     }
 
-    async fn recorded(&self, call: &Call<UpdateTask>) -> Result<Answered<Task>, Failure> {
+    async fn recorded(
+        &self,
+        call: &Call<UpdateTask>,
+        left: &CancellationToken,
+    ) -> Result<Answered<Task>, Failure> {
+        let entry = self.intent(call, left).await;
+        let entry = entry.map_err(|failure| failure.with_effect(Effect::Update))?;
+        let mut tries = Tries::default();
+        let answered = self.ask_by(call, &mut tries, left).await;
+        let mut outcome = self.outcome(&answered, tries);
+        if left.is_cancelled() {
+            outcome.code = CANCELLED;
+        }
+        entry.outcome(&outcome);
+        answered
+    }
+
+    /// The intent stands in the audit log, which may take its time, before anything leaves.
+    async fn intent(
+        &self,
+        call: &Call<UpdateTask>,
+        left: &CancellationToken,
+    ) -> Result<Entry, Failure> {
         let act = Act::SetStatus(call.command.what.status.as_str());
         let task_id = &call.command.what.task_id;
         let intent = || call.intent(act, task_id, call.credential.given());
-        let entry = self.tools.auditing.record(intent).await;
-        let entry = entry.map_err(|failure| failure.with_effect(Effect::Update))?;
-        let mut tries = Tries::default();
-        let answered = self.ask_by(call, &mut tries).await;
-        entry.outcome(&self.outcome(&answered, tries));
-        answered
+        let interruption = tokio::select! {
+            biased;
+            entry = self.tools.auditing.record(intent) => return entry,
+            () = sleep_until(call.deadline.answer_by()) => Interruption::DeadlinePassed,
+            () = left.cancelled() => Interruption::DeadlinePassed,
+            () = self.ending.cancelled() => Interruption::GatewayEnds,
+        };
+        Err(interrupted(interruption, 0))
     }
 
     fn outcome(&self, answered: &Result<Answered<Task>, Failure>, tries: Tries) -> Outcome {

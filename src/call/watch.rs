@@ -15,7 +15,7 @@ mod poll;
 mod watcher;
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -26,7 +26,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::watcher::{Update, Watcher};
+pub use self::watcher::{Showing, Watcher};
 use self::{cadence::Pace, poll::Poll};
 use super::{Call, Calls, ask::interrupted, left::Interruption};
 use crate::{
@@ -37,6 +37,11 @@ use crate::{
     task::Task,
 };
 
+/// Readings that need not wait for each other, where there were few lately.
+const BURST: u32 = 10;
+/// So many times as many tasks can be begun to be followed in a minute as are read again.
+const ARRIVALS: u32 = 6;
+
 /// How often a task is read for those who follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watching {
@@ -44,15 +49,20 @@ pub struct Watching {
     pub min_interval: Duration,
     /// The same once nothing has changed for long.
     pub max_interval: Duration,
-    /// The most readings of all tasks together.
+    /// The most readings of all tasks together, those aside that begin a watch.
     pub polls_per_minute: u32,
+    /// How long a task may not be readable before those who follow it are told.
+    pub max_silence: Duration,
 }
 
 /// All loops.
 #[derive(Debug)]
 pub(super) struct Watches {
     watching: Watching,
+    /// The turns of tasks that are read again.
     pace: Pace,
+    /// The turns of those that are read for the first time, or for somebody who has come.
+    arrivals: Pace,
     loops: Mutex<HashMap<Key, Arc<Loop>>>,
 }
 
@@ -75,12 +85,23 @@ struct Loop {
 #[derive(Debug, Clone, Default)]
 struct Latest {
     reading: Option<Arc<Reading>>,
-    /// How many times Graph was asked, whatever it said.
-    polls: u64,
-    /// Whether it is being asked now.
+    /// How many readings there were.
+    readings: u64,
+    /// The last try that has failed.
+    failure: Option<Failure>,
+    /// How many tries have failed.
+    failures: u64,
+    /// Whether Graph is being asked now.
     is_polled: bool,
-    /// Why there are no more readings.
-    ended: Option<Failure>,
+    /// Whether nothing follows: the task is at its end, or cannot be read.
+    is_over: bool,
+}
+
+/// What had been read and tried before somebody came.
+#[derive(Debug, Clone, Copy, Default)]
+struct Before {
+    readings: u64,
+    failures: u64,
 }
 
 /// The task at one moment.
@@ -128,50 +149,65 @@ impl Calls {
         }
     }
 
-    /// Takes part in the task's loop, or begins it; and how many of its readings are too old
-    /// to be shown.
-    fn join(&self, call: &Call<GetTask>) -> (watch::Receiver<Latest>, u64) {
+    /// Takes part in the task's loop, or begins it; and what of it is too old to be shown.
+    fn join(&self, call: &Call<GetTask>) -> (watch::Receiver<Latest>, Before) {
         let key = Key {
             task_id: call.command.what.task_id.clone(),
             identity: call.credential.identity(),
         };
-        let watches = &self.tools.watches;
-        let mut loops = watches.loops();
-        match loops.entry(key) {
-            Entry::Occupied(entry) => {
-                let found = entry.get();
-                let receiver = found.latest.subscribe();
-                let (now, fresh) = (Instant::now(), watches.watching.min_interval);
-                let latest = found.latest.borrow();
-                let reading = latest.reading.as_ref();
-                let is_fresh = reading.is_some_and(|reading| reading.at + fresh >= now);
-                if !is_fresh && !latest.is_polled {
-                    found.wanted.notify_one();
-                }
-                let stale = if is_fresh { 0 } else { latest.polls };
-                drop(latest);
-                (receiver, stale)
-            }
-            Entry::Vacant(entry) => {
-                let (sender, receiver) = watch::channel(Latest {
-                    is_polled: true,
-                    ..Latest::default()
-                });
-                let begun = Arc::new(Loop {
-                    latest: sender,
-                    wanted: Notify::new(),
-                });
-                let poll = Poll::new(
-                    Arc::clone(&self.tools),
-                    entry.key().clone(),
-                    Arc::clone(&begun),
-                    call.credential.clone(),
-                );
-                entry.insert(begun);
-                self.tasks.spawn(poll.run());
-                (receiver, 0)
-            }
+        let mut loops = self.tools.watches.loops();
+        if let Some(found) = loops.get(&key)
+            && let Some(joined) = found.join(self.tools.watches.watching.min_interval)
+        {
+            return joined;
         }
+        let (latest, receiver) = watch::channel(Latest {
+            is_polled: true,
+            ..Latest::default()
+        });
+        let begun = Arc::new(Loop {
+            latest,
+            wanted: Notify::new(),
+        });
+        let (tools, credential) = (Arc::clone(&self.tools), call.credential.clone());
+        let poll = Poll::new(tools, key.clone(), Arc::clone(&begun), credential);
+        loops.insert(key, begun);
+        // A runtime that ends drops the loop at once, which takes the lock.
+        drop(loops);
+        self.tasks.spawn(poll.run());
+        (receiver, Before::default())
+    }
+}
+
+// === impl Loop ===
+
+impl Loop {
+    /// Takes part in it, unless it is over.
+    fn join(&self, min_interval: Duration) -> Option<(watch::Receiver<Latest>, Before)> {
+        let receiver = self.latest.subscribe();
+        let latest = self.latest.borrow();
+        if latest.is_over {
+            return None;
+        }
+        let now = Instant::now();
+        let reading = latest.reading.as_ref();
+        let before = if reading.is_some_and(|reading| reading.at + min_interval >= now) {
+            // It is as new as any.
+            Before {
+                readings: latest.readings - 1,
+                failures: latest.failures,
+            }
+        } else {
+            if !latest.is_polled {
+                self.wanted.notify_one();
+            }
+            Before {
+                readings: latest.readings,
+                failures: latest.failures,
+            }
+        };
+        drop(latest);
+        Some((receiver, before))
     }
 }
 
@@ -181,7 +217,11 @@ impl Watches {
     pub(super) fn new(watching: Watching) -> Self {
         Self {
             watching,
-            pace: Pace::new(watching.polls_per_minute),
+            pace: Pace::new(watching.polls_per_minute, BURST),
+            arrivals: Pace::new(
+                watching.polls_per_minute.saturating_mul(ARRIVALS),
+                watching.polls_per_minute,
+            ),
             loops: Mutex::default(),
         }
     }

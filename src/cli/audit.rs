@@ -44,7 +44,7 @@ pub(super) enum Audit {
 }
 
 /// Lists the calls whose POST may have left and whose outcome was never recorded, as
-/// after a crash.
+/// after a crash. Updates of a task's status are no such calls: they start nothing.
 ///
 /// Exits 0 when there is none, 4 when there are some, 1 when a file cannot be read, and 64
 /// when the configuration or the token is wrong.

@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, time::SystemTime};
 
+use super::Page;
 use crate::task::{ActionType, Member as _, Task, TaskStatus};
 
 /// Graph's own limit of a page (Graph page "List incidentTasks").
@@ -12,9 +13,8 @@ pub const MAX_PAGE_SIZE: u16 = 500;
 pub struct ListTasks {
     /// The most tasks of a page: 1 to [`MAX_PAGE_SIZE`].
     pub page_size: u16,
-    /// Where the page is that follows another one: the query of Graph's link to it.
-    /// Nothing for the first one.
-    pub page: Option<String>,
+    /// Where the page is that follows another one. Nothing for the first one.
+    pub page: Option<Page>,
     /// Only those of this incident.
     pub incident_id: Option<String>,
     /// Only those with this status.
@@ -182,7 +182,7 @@ mod tests {
             ..ListTasks::default()
         };
         let mut next = one.clone();
-        next.page = Some("$skiptoken=x".to_owned());
+        next.page = Page::of_query("$skiptoken=x");
         next.page_size = 7;
         assert_eq!(one.selection(), next.selection());
         let with = |change: fn(&mut ListTasks)| {

@@ -194,7 +194,7 @@ settings! {
 
     /// When a POST is sent again for the same call. Only what was certainly not started is.
     retry: Retry {
-        /// POSTs for one call at most, one that finds no connection included; 1 turns
+        /// Requests for one call at most, one that finds no connection included; 1 turns
         /// retries off.
         max_attempts: u32 = "3", whole(1, 10);
         /// Longest wait before the second attempt; it doubles with each further one. The
@@ -204,7 +204,7 @@ settings! {
         max_backoff: Duration = "5s", duration(MS, HOUR);
         /// Retry budget of the whole process (`maxTokens` of gRFC A6): a failed attempt
         /// takes a token, a success gives a tenth back, and while half of them are gone
-        /// nothing is sent again.
+        /// nothing is sent again. Readings and updates have one of their own.
         max_tokens: u32 = "100", whole(1, 1000);
     }
 
@@ -237,8 +237,13 @@ settings! {
         /// one before, while nothing changes.
         max_interval: Duration = "15s", duration(MS, HOUR);
         /// Readings in a minute for all followed tasks together; with more tasks each is read
-        /// less often. Graph documents no limit for them; for its neighbours it is 100.
+        /// less often. The readings with which watches begin are aside: as many at once,
+        /// and six times as many a minute. Graph documents no limit for tasks; for their
+        /// neighbours it is 100.
         max_polls_per_minute: u32 = "100", whole(1, 1_000_000);
+        /// How long a task may not be readable before its watches end. One that Graph asks to
+        /// wait for longer than this ends at once.
+        max_silence: Duration = "2m", duration(MS, DAY);
     }
 
     /// As whom the gateway calls Graph.

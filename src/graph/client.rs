@@ -4,10 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use reqwest::{Request, Response, Url};
-use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
 use super::{
@@ -25,12 +22,9 @@ use super::{
 use crate::{
     authorization::Authorization,
     command::Command,
-    failure::{Effect, Failure, Kind},
+    failure::{Effect, Failure},
     telemetry::{Metrics, Propagator},
 };
-
-/// The most pages of tasks that are read at a time. Each may take megabytes.
-const MAX_PAGES: usize = 16;
 
 /// How to reach Graph.
 #[derive(Debug, Clone)]
@@ -64,8 +58,6 @@ struct Shared {
     options: GraphOptions,
     tasks: Tasks,
     attempt_timeout: Duration,
-    /// Turns to read a page: [`MAX_PAGES`].
-    pages: Semaphore,
     telemetry: RequestTelemetry,
 }
 
@@ -95,6 +87,9 @@ pub struct Ask<'a, I> {
     pub authorization: &'a Authorization,
     /// 1 for the first.
     pub number: u32,
+    /// Whether a doubt about an action hangs on it: callers' readings, which may end at any
+    /// moment, have other connections.
+    pub settles_doubt: bool,
     /// When to give it up.
     pub until: Instant,
     /// The span of the call.
@@ -117,7 +112,6 @@ impl GraphClient {
             clients: ArcSwap::from_pointee(Clients::new(options, &options.tls)?),
             options: options.clone(),
             attempt_timeout: options.attempt_timeout,
-            pages: Semaphore::new(MAX_PAGES),
             telemetry: RequestTelemetry::new(&options.url, address, port, propagator, metrics),
             tasks: Tasks::of(&root),
         })))
@@ -214,29 +208,20 @@ impl Shared {
         (turn, response)
     }
 
-    /// Waits for its turn, if the answer is a page.
-    async fn page_turn<I: Inquiry>(&self) -> Option<SemaphorePermit<'_>> {
-        if I::MAX_BYTES > MAX_BODY_BYTES {
-            // Nobody closes it.
-            self.pages.acquire().await.ok()
-        } else {
-            None
-        }
-    }
-
     async fn ask<I: Inquiry>(
         &self,
         request: Request,
         ask: &Ask<'_, I>,
     ) -> Exchange<Answered<I::Found>> {
         let until = ask.until.min(Instant::now() + self.attempt_timeout);
-        let Ok(_page) = timeout_at(until, self.page_turn::<I>()).await else {
-            let message = "too many pages of tasks are being read; send the call again later";
-            let failure = Failure::new(Kind::GatewayOverloaded, message);
-            return Exchange::unsent(failure.with_effect(I::EFFECT));
-        };
         // The room is held until the answer is read.
-        let turn = self.clients.load().inquiries.enter();
+        let clients = self.clients.load();
+        let turn = if ask.settles_doubt {
+            clients.looks.enter()
+        } else {
+            clients.inquiries.enter()
+        };
+        drop(clients);
         let response = turn.client().execute(request);
         let reading = Reading {
             effect: I::EFFECT,

@@ -31,8 +31,10 @@ pub(super) struct Clients {
     pub(super) pooled: Lanes,
     /// Keeps no connection, so that each request makes one of its own.
     pub(super) unpooled: Client,
-    /// For what may be made again: where POSTs and their connections are in trouble, these
-    /// are not, and what becomes of a reading harms no POST.
+    /// For looks: where POSTs and their connections are in trouble, these are not, and what
+    /// becomes of a look harms no POST.
+    pub(super) looks: Lanes,
+    /// For what callers read, and may stop reading at any moment.
     pub(super) inquiries: Lanes,
 }
 
@@ -71,6 +73,7 @@ impl Clients {
         Ok(Self {
             pooled: lanes()?,
             unpooled: unpooled.build()?,
+            looks: lanes()?,
             inquiries: lanes()?,
         })
     }

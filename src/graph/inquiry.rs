@@ -144,7 +144,7 @@ impl Inquiry for ListTasks {
         let (mut page, link) = task::read_page(body).ok_or(NO_PAGE)?;
         page.tasks.retain(|task| self.wants(task));
         page.next = match link {
-            Some(link) => Some(tasks.query_of_link(&link).ok_or(FOREIGN_PAGE)?),
+            Some(link) => Some(tasks.page_of_link(&link).ok_or(FOREIGN_PAGE)?),
             None => None,
         };
         Ok(page)

@@ -11,15 +11,20 @@ use time::{
 };
 
 use super::error_body::only;
-use crate::task::{Member, Open, ResponseAction, Task};
+use crate::{
+    command::Page as NextPage,
+    task::{Member, Open, ResponseAction, Task},
+};
+
+const NEXT_LINK: &str = "@odata.nextLink";
 
 /// Some of the tasks, and the way to others.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Page {
     /// The tasks, in Graph's order.
     pub tasks: Vec<Task>,
-    /// The query of the next page's address.
-    pub next: Option<String>,
+    /// Where the next page is.
+    pub next: Option<NextPage>,
 }
 
 /// A task; nothing if it is none: no object with an id or the state of an action.
@@ -35,7 +40,15 @@ pub fn read_page(body: &[u8]) -> Option<(Page, Option<String>)> {
     let tasks = only(&document, "value")?.as_array()?;
     let tasks = tasks.iter().map(task).collect::<Option<_>>()?;
     let page = Page { tasks, next: None };
-    Some((page, text(&document, "@odata.nextLink")))
+    let has_link = document
+        .as_object()?
+        .iter()
+        .any(|(name, link)| name == NEXT_LINK && !link.is_null());
+    if !has_link {
+        return Some((page, None));
+    }
+    // What is there and no link would make an early end of the list.
+    Some((page, Some(text(&document, NEXT_LINK)?)))
 }
 
 fn task(value: &Value<'_>) -> Option<Task> {
@@ -225,6 +238,8 @@ mod tests {
             r#"{"value":[{}]}"#,
             r#"{"value":[{"id":"1"},7]}"#,
             r#"{"value":[],"value":[]}"#,
+            r#"{"value":[],"@odata.nextLink":[]}"#,
+            r#"{"value":[],"@odata.nextLink":"a","@odata.nextLink":"b"}"#,
         ] {
             assert_eq!(read_page(body.as_bytes()), None, "{body}");
         }

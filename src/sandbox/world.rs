@@ -75,17 +75,16 @@ impl World {
             world: Arc::clone(self),
             seq: state.journal.record(entry),
         };
-        let fault = match operation {
-            Some(Operation::Execute(id)) => state.fault(id, On::Execute, Instant::now()),
-            Some(Operation::Read(id)) => state.fault(id, On::Read, Instant::now()),
-            Some(Operation::Update(id, _)) => state.fault(id, On::Update, Instant::now()),
-            Some(Operation::List(_)) => state.fault(ANY, On::List, Instant::now()),
-            None => Fault::default(),
-        };
-        let released = operation
-            .and_then(Operation::task)
-            .filter(|_| fault.hold)
-            .map(|id| state.hold(id));
+        let asked = operation.map(|operation| match operation {
+            Operation::Execute(id) => (id.as_str(), On::Execute),
+            Operation::Read(id) => (id.as_str(), On::Read),
+            Operation::Update(id, _) => (id.as_str(), On::Update),
+            Operation::List(_) => (ANY, On::List),
+        });
+        let fault = asked.map_or_else(Fault::default, |(id, on)| {
+            state.fault(id, on, Instant::now())
+        });
+        let released = asked.filter(|_| fault.hold).map(|(id, _)| state.hold(id));
         drop(state);
         self.progress.send_replace(());
         Arrival {

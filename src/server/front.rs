@@ -29,7 +29,7 @@ use crate::{
     callers::{Callers, Presented, Rpc},
     deadline::Deadline,
     failure::{Effect, Failure, Kind, Outcome},
-    rpc::{CallContext, Place, Places, StreamContext, Succeeded, status},
+    rpc::{CallContext, Place, Places, StreamContext, Succeeded, overloaded, status},
     telemetry::{Metrics, Propagator},
 };
 
@@ -41,6 +41,9 @@ const STUCK: Duration = Duration::from_millis(100);
 const SHARED_SEATS: usize = 8192;
 /// The longest deadline of a watch that is kept: a connection does not live as long.
 const MAX_WATCH: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The most pages of tasks at a time, from before they are asked for until they are taken.
+/// One costs up to 10 MiB on its way through.
+const MAX_LISTERS: usize = 8;
 const MESSAGE_LATE: &str = "the deadline passed before the request's message had arrived";
 const NOT_KNOWN: &str = "the deadline passed before it was known who calls";
 const NOT_BEGUN: &str = "the deadline passed before the request's message had arrived, or while the call waited for a place";
@@ -55,6 +58,8 @@ pub struct Front {
     beside: Arc<Semaphore>,
     /// Seats for those who follow a task.
     watchers: Arc<Semaphore>,
+    /// Seats for those who list tasks, and read the pages.
+    listers: Arc<Semaphore>,
     callers: Callers,
     lifecycle: Lifecycle,
     propagator: Propagator,
@@ -76,6 +81,7 @@ impl Front {
             services,
             places: Places::new(limits.places, closing, metrics.clone()),
             watchers: Arc::new(Semaphore::new(limits.max_watchers)),
+            listers: Arc::new(Semaphore::new(MAX_LISTERS)),
             limits,
             beside: Arc::new(Semaphore::new(SHARED_SEATS)),
             callers,
@@ -110,6 +116,7 @@ impl Front {
         let mut held = Held {
             stream,
             open: None,
+            page: None,
             call: None,
         };
         let is_call = request.method() == HttpMethod::POST && is_grpc(&request);
@@ -189,6 +196,9 @@ impl Front {
             let caller = self.identify(&request, remote, deadline).await?;
             observation.called_by(&caller);
             let caller = self.callers.permit(caller, called.rpc())?;
+            if called == TaskMethod::ListIncidentTasks {
+                held.page = Some(self.list(deadline).await?);
+            }
             if called == TaskMethod::WatchIncidentTask {
                 let context = stream_context(&request, remote)?;
                 request.extensions_mut().insert(context);
@@ -237,9 +247,20 @@ impl Front {
         let watcher = Arc::clone(&self.watchers).try_acquire_owned();
         watcher.map_err(|_| {
             self.metrics.call_without_place();
-            let kind = Kind::GatewayOverloaded;
-            let message = "this gateway has as many watches as it may; watch the task again later";
-            Failure::new(kind, message).with_retry_after(kind.usual_delay())
+            overloaded("this gateway has as many watches as it may; watch the task again later")
+        })
+    }
+
+    /// A lister's seat, once there is one.
+    async fn list(&self, deadline: Deadline) -> Result<OwnedSemaphorePermit, Failure> {
+        let until = deadline
+            .answer_by()
+            .min(Instant::now() + self.limits.places.max_wait);
+        let seat = timeout_at(until, Arc::clone(&self.listers).acquire_owned()).await;
+        // Nobody closes the seats.
+        seat.ok().and_then(Result::ok).ok_or_else(|| {
+            self.metrics.call_without_place();
+            overloaded("this gateway is listing as many pages as it may; send the call again later")
         })
     }
 
@@ -383,5 +404,7 @@ fn fault(effect: Effect) -> Failure {
         Some(doubt) => format!("{what}, and {doubt}"),
         None => what.to_owned(),
     };
-    Failure::new(Kind::GatewayFault, message)
+    let mut failure = Failure::new(Kind::GatewayFault, message);
+    failure.in_doubt = effect == Effect::Update;
+    failure
 }

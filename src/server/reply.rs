@@ -39,6 +39,8 @@ pub(super) struct Held {
     /// Its part of the calls that may be open. An answer that its caller does not take
     /// costs memory, too.
     pub(super) open: Option<OwnedSemaphorePermit>,
+    /// Its seat among those who list tasks.
+    pub(super) page: Option<OwnedSemaphorePermit>,
     /// Its place among the calls that a drain waits for.
     pub(super) call: Option<TaskTrackerToken>,
 }
@@ -149,11 +151,15 @@ impl http_body::Body for ReplyBody {
                     .map(|()| Frame::trailers(trailers)),
             ));
         }
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        match &frame {
+        let mut frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        match &mut frame {
             Some(Ok(frame)) => {
-                if let Some(trailers) = frame.trailers_ref() {
-                    self.end(code(trailers).unwrap_or(Code::Ok));
+                if let Some(trailers) = frame.trailers_mut() {
+                    let code = code(trailers).unwrap_or(Code::Ok);
+                    if code != Code::Ok {
+                        leave_out_of_table(trailers);
+                    }
+                    self.end(code);
                 }
             }
             // A body without trailers belongs to a status that was in the headers.

@@ -151,7 +151,10 @@ fn the_commands_print_what_the_readme_shows() {
                 );
             };
             let mut arguments: Vec<_> = arguments.split(' ').collect();
-            if matches!(arguments[0], "execute" | "health" | "watch" | "list") {
+            if matches!(
+                arguments[0],
+                "execute" | "get" | "health" | "watch" | "list"
+            ) {
                 arguments.extend(["--endpoint", &endpoint]);
             }
             let ended = run(&arguments);

@@ -1,11 +1,11 @@
-//! When a task is read again: pure, but for the one count of all readings.
+//! When a task is read again: the waits of one loop, which are pure, and the turns of all.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
+use std::time::Duration;
+
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep_until},
 };
-
-use tokio::time::Instant;
 
 use super::Watching;
 
@@ -13,10 +13,6 @@ use super::Watching;
 const GROWTH: f64 = 1.5;
 /// Loops that have begun together do not go on together.
 const JITTER: f64 = 0.1;
-/// Readings that need not wait for each other, where there were few lately.
-const BURST: u32 = 10;
-/// Readings that somebody waits for do not wait; those after them do, up to so long.
-const MAX_DEBT: Duration = Duration::from_secs(60);
 
 /// The waits of one loop.
 #[derive(Debug)]
@@ -26,12 +22,15 @@ pub(super) struct Cadence {
     next: Duration,
 }
 
-/// How often all tasks together are read (a leaky bucket as a meter, ITU-T I.371's "virtual
-/// scheduling"): `free_at` is when all readings so far are paid for.
+/// Turns that come one after another, at a steady rate, after some that come at once (a leaky
+/// bucket as a meter, ITU-T I.371, whose "theoretical arrival time" is kept).
 #[derive(Debug)]
 pub(super) struct Pace {
     each: Duration,
-    free_at: Mutex<Option<Instant>>,
+    burst: u32,
+    /// When all turns so far are paid for. Whoever holds the lock has the next turn, and
+    /// gives it back by leaving.
+    paid: Mutex<Option<Instant>>,
 }
 
 // === impl Cadence ===
@@ -59,44 +58,48 @@ impl Cadence {
         self.next = self.next.mul_f64(GROWTH).min(self.max);
         wait.mul_f64(1.0 - JITTER + 2.0 * JITTER * random.clamp(0.0, 1.0))
     }
+
+    /// The wait that is next, without making it longer.
+    pub(super) fn current(&self) -> Duration {
+        self.next
+    }
 }
 
 // === impl Pace ===
 
 impl Pace {
-    pub(super) fn new(per_minute: u32) -> Self {
+    /// So many turns a minute, and so many at once.
+    pub(super) fn new(per_minute: u32, burst: u32) -> Self {
         Self {
             each: Duration::from_secs(60) / per_minute.max(1),
-            free_at: Mutex::new(None),
+            burst,
+            paid: Mutex::new(None),
         }
     }
 
-    /// Takes the next turn for a reading, and says how long to wait for it.
-    pub(super) fn turn(&self, now: Instant) -> Duration {
-        let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = free_at.map_or(now, |free_at| free_at.max(now));
-        *free_at = Some(free + self.each);
-        (free - now).saturating_sub(self.each * BURST)
-    }
-
-    /// A reading is made without a turn, since somebody waits for it.
-    pub(super) fn without_turn(&self, now: Instant) {
-        let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = free_at.map_or(now, |free_at| free_at.max(now));
-        if free - now < MAX_DEBT {
-            *free_at = Some(free + self.each);
-        }
+    /// Waits for a turn, in order of arrival. Cancel-safe: who leaves has taken none.
+    pub(super) async fn turn(&self) {
+        let mut paid = self.paid.lock().await;
+        let now = Instant::now();
+        let until = paid.map_or(now, |paid| paid.max(now));
+        // Less than a burst is owed then.
+        let due = until.checked_sub(self.each * self.burst).unwrap_or(now);
+        sleep_until(due.max(now)).await;
+        *paid = Some(until + self.each);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::{sleep, timeout};
+
     use super::*;
 
     const WATCHING: Watching = Watching {
         min_interval: Duration::from_secs(1),
         max_interval: Duration::from_secs(4),
         polls_per_minute: 60,
+        max_silence: Duration::from_secs(60),
     };
 
     #[test]
@@ -121,26 +124,33 @@ mod tests {
         }
     }
 
-    #[test]
-    fn all_readings_together_are_as_many_as_allowed() {
-        let pace = Pace::new(60);
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        // Eleven at once: one, and the burst.
-        let waits: Vec<_> = (0..14).map(|_| pace.turn(at(0)).as_secs()).collect();
-        assert_eq!(waits, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3]);
-        assert_eq!(pace.turn(at(3)).as_secs(), 1);
+    #[tokio::test(start_paused = true)]
+    async fn turns_come_at_their_rate_after_a_burst() {
+        let pace = Pace::new(60, 3);
+        let begun = Instant::now();
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            pace.turn().await;
+            waits.push(begun.elapsed().as_secs());
+        }
+        assert_eq!(waits, [0, 0, 0, 0, 1, 2, 3]);
         // All is forgotten after a while.
-        assert_eq!(pace.turn(at(60)), Duration::ZERO);
+        sleep(Duration::from_secs(60)).await;
+        let later = Instant::now();
+        pace.turn().await;
+        assert_eq!(later.elapsed(), Duration::ZERO);
     }
 
-    #[test]
-    fn readings_without_a_turn_count_up_to_a_minute() {
-        let pace = Pace::new(60);
-        let start = Instant::now();
-        for _ in 0..1000 {
-            pace.without_turn(start);
+    #[tokio::test(start_paused = true)]
+    async fn who_leaves_has_taken_no_turn() {
+        let pace = Pace::new(60, 0);
+        let begun = Instant::now();
+        pace.turn().await;
+        for _ in 0..100 {
+            let given_up = timeout(Duration::from_millis(1), pace.turn()).await;
+            assert!(given_up.is_err());
         }
-        assert_eq!(pace.turn(start).as_secs(), 50);
+        pace.turn().await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(1));
     }
 }

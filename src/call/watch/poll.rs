@@ -1,17 +1,20 @@
 //! The loop that reads one task for all its watchers.
 
 use std::{
+    collections::HashMap,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-use super::{Key, Latest, Loop, Reading, cadence::Cadence};
+use super::{Key, Loop, Reading, cadence::Cadence};
 use crate::{
     call::{
         ask::{Asking, Tries},
+        places::overloaded,
         tools::Tools,
     },
     command::{ClientRequestId, Command, GetTask},
@@ -25,9 +28,8 @@ use crate::{
 
 /// The most time for one reading and its repetitions.
 const POLL_TIME: Duration = Duration::from_secs(30);
-/// After so many readings in a row that failed, and might have succeeded, the watchers are
-/// told.
-const MAX_FAILURES: u32 = 5;
+/// The longest that somebody who has come waits for a turn.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// One loop. Dropped, by a panic too, it is nobody's any more.
 #[derive(Debug)]
@@ -37,18 +39,18 @@ pub(super) struct Poll {
     shared: Arc<Loop>,
     credential: Credential,
     cadence: Cadence,
-    /// Readings in a row that have failed.
-    failures: u32,
+    /// When the task was last read, or the loop begun.
+    heard: Instant,
     _counted: LevelGuard,
 }
 
-/// What is to be done after a reading.
-#[derive(Debug)]
-enum Then {
-    /// Read again in a while.
-    Wait(Duration),
-    /// Nothing is left to be read, or nothing can be.
-    End,
+/// Why the task is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// Somebody has come.
+    Arrival,
+    /// It is time again.
+    Turn,
 }
 
 // === impl Poll ===
@@ -67,52 +69,62 @@ impl Poll {
             key,
             shared,
             credential,
-            failures: 0,
+            heard: Instant::now(),
         }
     }
 
     /// Reads until the task is at its end, cannot be read, or has no watcher left.
     pub(super) async fn run(mut self) {
-        self.tools.watches.pace.without_turn(Instant::now());
         let shared = Arc::clone(&self.shared);
+        let mut why = Why::Arrival;
         loop {
-            let goes_on = tokio::select! {
+            let next = tokio::select! {
                 biased;
-                () = shared.latest.closed() => false,
-                goes_on = self.step() => goes_on,
+                () = shared.latest.closed() => None,
+                next = self.step(why) => next,
             };
-            if !goes_on && self.leave() {
-                return;
+            match next {
+                Some(next) => why = next,
+                None if self.leave() => return,
+                // Somebody has come meanwhile.
+                None => why = Why::Arrival,
             }
         }
     }
 
-    /// One reading, and the wait after it. `false` at the end.
-    async fn step(&mut self) -> bool {
+    /// One reading, and the wait after it; why there is another one. Nothing at the end.
+    async fn step(&mut self, why: Why) -> Option<Why> {
         self.shared.latest.send_if_modified(|latest| {
             latest.is_polled = true;
             // Nobody waits for that.
             false
         });
-        let answered = self.read().await;
-        match self.publish(answered) {
-            Then::End => false,
-            Then::Wait(wait) => {
-                tokio::select! {
-                    () = self.rest(wait) => {}
-                    () = self.shared.wanted.notified() => {
-                        self.tools.watches.pace.without_turn(Instant::now());
-                    }
-                }
-                true
-            }
+        let answered = match self.turn(why).await {
+            Ok(()) => self.read().await,
+            Err(failure) => Err(failure),
+        };
+        let wait = self.publish(answered, why)?;
+        let again = async {
+            sleep(wait).await;
+            self.tools.watches.pace.turn().await;
+        };
+        tokio::select! {
+            () = again => Some(Why::Turn),
+            () = self.shared.wanted.notified() => Some(Why::Arrival),
         }
     }
 
-    async fn rest(&self, wait: Duration) {
-        sleep(wait).await;
-        let turn = self.tools.watches.pace.turn(Instant::now());
-        sleep(turn).await;
+    /// Who has come does not wait for those who are there, but not too many come at once.
+    async fn turn(&self, why: Why) -> Result<(), Failure> {
+        if why == Why::Turn {
+            return Ok(());
+        }
+        let turn = timeout(MAX_WAIT, self.tools.watches.arrivals.turn()).await;
+        turn.map_err(|_elapsed| {
+            overloaded(
+                "too many tasks have begun to be watched at once; watch the task again later",
+            )
+        })
     }
 
     async fn read(&self) -> Result<Answered<Task>, Failure> {
@@ -123,27 +135,28 @@ impl Poll {
             client_request_id: ClientRequestId::random(),
         };
         // It is nobody's call alone, so that it is no part of anybody's trace.
-        let nobody = Span::none();
+        let (nobody, left) = (Span::none(), CancellationToken::new());
         let asking = Asking {
             command: &command,
             credential: &self.credential,
             deadline: Deadline::new(Instant::now(), POLL_TIME),
             parent: &nobody,
+            left: &left,
         };
         self.tools.ask(asking, &mut Tries::default()).await
     }
 
-    /// Tells the watchers, and decides what is next.
-    fn publish(&mut self, answered: Result<Answered<Task>, Failure>) -> Then {
-        let random = rand::random();
+    /// Tells the watchers, and how long to wait before the next reading. Nothing at the end.
+    fn publish(&mut self, answered: Result<Answered<Task>, Failure>, why: Why) -> Option<Duration> {
+        let now = Instant::now();
         match answered {
             Ok(answered) => {
-                self.failures = 0;
+                self.heard = now;
                 let reading = Reading {
                     task: answered.found,
                     graph_request_id: answered.graph_request_id,
                     read_at: SystemTime::now(),
-                    at: Instant::now(),
+                    at: now,
                 };
                 let is_final = reading.task.is_final();
                 let mut has_changed = true;
@@ -151,77 +164,73 @@ impl Poll {
                     let last = latest.reading.as_ref();
                     has_changed = last.is_none_or(|last| last.task.differs_in_state(&reading.task));
                     latest.reading = Some(Arc::new(reading));
-                    latest.polls += 1;
+                    latest.readings += 1;
                     latest.is_polled = false;
+                    latest.is_over = is_final;
                 });
-                if is_final {
-                    Then::End
-                } else {
-                    Then::Wait(self.cadence.after(has_changed, random))
-                }
+                (!is_final).then(|| self.wait(has_changed, why))
             }
             Err(failure) => {
-                let is_asked_to_wait = failure.kind == Kind::Throttled;
-                self.failures += u32::from(!is_asked_to_wait);
-                let may_go_on = failure.may_be_sent_again() && self.failures < MAX_FAILURES;
-                let mut goes_on = false;
-                self.shared.latest.send_modify(|latest| {
-                    latest.polls += 1;
-                    latest.is_polled = false;
-                    // Whoever has seen nothing yet is told at once.
-                    goes_on = may_go_on && latest.reading.is_some();
-                    if !goes_on {
-                        latest.ended = Some(failure.clone());
-                    }
-                });
-                if !goes_on {
-                    return Then::End;
-                }
                 let named = failure.named_delay().unwrap_or_default();
-                Then::Wait(self.cadence.after(false, random).max(named))
+                let silence = now - self.heard + named;
+                let passes = failure.may_be_sent_again()
+                    && silence < self.tools.watches.watching.max_silence;
+                let mut goes_on = passes;
+                self.shared.latest.send_modify(|latest| {
+                    // Without a reading nobody is here but those who are told of it.
+                    goes_on &= latest.reading.is_some();
+                    latest.failure = Some(failure);
+                    latest.failures += 1;
+                    latest.is_polled = false;
+                    latest.is_over = !goes_on;
+                });
+                goes_on.then(|| self.wait(false, why).max(named))
             }
         }
     }
 
-    /// Gives the loop up, unless it still has something to tell to somebody.
+    /// Those who come do not make the others wait longer.
+    fn wait(&mut self, has_changed: bool, why: Why) -> Duration {
+        if why == Why::Turn || has_changed {
+            self.cadence.after(has_changed, rand::random())
+        } else {
+            self.cadence.current()
+        }
+    }
+
+    /// Gives the loop up, unless somebody has come who has a use for it.
     fn leave(&self) -> bool {
         let mut loops = self.tools.watches.loops();
-        let is_over = {
-            let latest = self.shared.latest.borrow();
-            latest.ended.is_some()
-                || latest
-                    .reading
-                    .as_ref()
-                    .is_some_and(|reading| reading.task.is_final())
-        };
+        let is_over = self.shared.latest.borrow().is_over;
         // Whoever joins holds the lock, so that nobody comes between.
         let is_left = is_over || self.shared.latest.receiver_count() == 0;
         if is_left {
-            loops.remove(&self.key);
+            self.forget(&mut loops);
         }
         is_left
+    }
+
+    /// Whoever comes from now on begins another loop, and may have done so already.
+    fn forget(&self, loops: &mut HashMap<Key, Arc<Loop>>) {
+        let is_own = |found: &Arc<Loop>| Arc::ptr_eq(found, &self.shared);
+        if loops.get(&self.key).is_some_and(is_own) {
+            loops.remove(&self.key);
+        }
     }
 }
 
 impl Drop for Poll {
     fn drop(&mut self) {
-        let mut loops = self.tools.watches.loops();
-        let is_own = |found: &Arc<Loop>| Arc::ptr_eq(found, &self.shared);
-        if loops.get(&self.key).is_some_and(is_own) {
-            loops.remove(&self.key);
-        }
-        drop(loops);
-        // After a panic; watchers have seen whatever else there was to tell.
+        self.forget(&mut self.tools.watches.loops());
+        // After a panic; watchers have heard whatever else there was to tell.
         self.shared.latest.send_if_modified(|latest| {
-            let Latest { reading, ended, .. } = latest;
-            let is_final = reading
-                .as_ref()
-                .is_some_and(|reading| reading.task.is_final());
-            let is_untold = ended.is_none() && !is_final;
+            let is_untold = !latest.is_over;
             if is_untold {
                 let message = "the gateway failed while it read the task";
                 let failure = Failure::new(Kind::GatewayFault, message);
-                *ended = Some(failure.with_effect(Effect::Nothing));
+                latest.failure = Some(failure.with_effect(Effect::Nothing));
+                latest.failures += 1;
+                latest.is_over = true;
             }
             is_untold
         });

@@ -1,26 +1,23 @@
 //! What one follower sees of a task.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc};
 
 use tokio::{sync::watch, time::sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{Latest, Reading};
+use super::{Before, Latest, Reading};
 use crate::{
+    call::places::spread,
     deadline::Deadline,
     failure::{Effect, Failure, Kind},
 };
-
-/// Those whose watches end together are not to come back together: as much again as the
-/// usual delay, in milliseconds.
-const MAX_SPREAD_MS: u64 = 1000;
 
 /// One follower of a task.
 #[derive(Debug)]
 pub struct Watcher {
     latest: watch::Receiver<Latest>,
-    /// So many readings of the loop are too old to be shown.
-    stale: u64,
+    /// What is too old to be shown.
+    before: Before,
     shown: Option<Arc<Reading>>,
     until: Option<Deadline>,
     closing: CancellationToken,
@@ -31,7 +28,7 @@ pub struct Watcher {
 
 /// The task at one moment, for one follower.
 #[derive(Debug, Clone)]
-pub struct Update {
+pub struct Showing {
     /// What was read.
     pub reading: Arc<Reading>,
     /// Whether nothing follows.
@@ -42,13 +39,13 @@ pub struct Update {
 
 impl Watcher {
     pub(super) fn new(
-        (latest, stale): (watch::Receiver<Latest>, u64),
+        (latest, before): (watch::Receiver<Latest>, Before),
         until: Option<Deadline>,
         closing: CancellationToken,
     ) -> Self {
         Self {
             latest,
-            stale,
+            before,
             shown: None,
             until,
             closing,
@@ -57,28 +54,25 @@ impl Watcher {
         }
     }
 
-    /// Waits until there is something to show. Cancel-safe.
+    /// Waits until there is something to show that is new enough. Cancel-safe.
     pub(super) async fn meet(&mut self) -> Result<(), Failure> {
-        let stale = self.stale;
+        let Before { readings, failures } = self.before;
         let met = self.latest.wait_for(|latest| {
-            latest.ended.is_some() || (latest.polls > stale && latest.reading.is_some())
+            latest.readings > readings || latest.failures > failures || latest.is_over
         });
-        let latest = met.await.map_err(|_| lost())?.clone();
-        match (latest.reading, latest.ended) {
-            // Whoever comes just then sees what was read last, and why there is no more.
-            (None, Some(failure)) => Err(failure),
-            (_, Some(failure)) if latest.polls <= stale => Err(failure),
-            _ => {
-                // To be shown.
-                self.latest.mark_changed();
-                Ok(())
-            }
+        let latest = met.await.map_err(|_| lost())?;
+        if latest.readings > readings {
+            drop(latest);
+            // To be shown.
+            self.latest.mark_changed();
+            return Ok(());
         }
+        Err(latest.failure.clone().unwrap_or_else(lost))
     }
 
     /// The next state that differs from the last one; nothing at the end. An error is the
     /// last thing before it. Cancel-safe.
-    pub async fn next(&mut self) -> Option<Result<Update, Failure>> {
+    pub async fn next(&mut self) -> Option<Result<Showing, Failure>> {
         if self.has_ended {
             return None;
         }
@@ -93,7 +87,7 @@ impl Watcher {
         Some(next.map_err(|failure| failure.with_effect(Effect::Nothing)))
     }
 
-    async fn change(&mut self) -> Result<Update, Failure> {
+    async fn change(&mut self) -> Result<Showing, Failure> {
         loop {
             tokio::select! {
                 biased;
@@ -102,25 +96,30 @@ impl Watcher {
                 () = passed(self.until) => return Err(late()),
             }
             let latest = self.latest.borrow_and_update();
-            let (reading, ended) = (latest.reading.clone(), latest.ended.clone());
+            let reading = latest.reading.clone();
+            let failure = latest.failure.clone().filter(|_| latest.is_over);
             drop(latest);
             let last = self.shown.as_ref();
-            let news = reading.filter(|reading| {
+            let is_news = |reading: &Arc<Reading>| {
                 last.is_none_or(|last| last.task.differs_in_state(&reading.task))
-            });
-            match (news, ended) {
-                (Some(reading), ended) => {
-                    self.last_word = ended;
+            };
+            // A final reading is no failure, whatever there was before it.
+            match reading.filter(is_news) {
+                Some(reading) => {
+                    self.last_word = failure.filter(|_| !reading.task.is_final());
                     return Ok(self.show(reading));
                 }
-                (None, Some(failure)) => return Err(failure),
-                (None, None) => {}
+                None => {
+                    if let Some(failure) = failure {
+                        return Err(failure);
+                    }
+                }
             }
         }
     }
 
     /// The last state once more, and then why there are no further ones.
-    fn farewell(&mut self, failure: Failure) -> Result<Update, Failure> {
+    fn farewell(&mut self, failure: Failure) -> Result<Showing, Failure> {
         let latest = self.latest.borrow().reading.clone();
         match latest {
             Some(reading) => {
@@ -131,9 +130,9 @@ impl Watcher {
         }
     }
 
-    fn show(&mut self, reading: Arc<Reading>) -> Update {
+    fn show(&mut self, reading: Arc<Reading>) -> Showing {
         self.shown = Some(Arc::clone(&reading));
-        Update {
+        Showing {
             is_final: reading.task.is_final(),
             reading,
         }
@@ -156,12 +155,11 @@ fn late() -> Failure {
 
 fn closed() -> Failure {
     let kind = Kind::GatewayDraining;
-    let spread = Duration::from_millis(rand::random_range(0..MAX_SPREAD_MS));
     Failure::new(
         kind,
         "this gateway is shutting down, or closes this connection for its age; watch the task again",
     )
-    .with_retry_after(kind.usual_delay() + spread)
+    .with_retry_after(kind.usual_delay() + spread())
 }
 
 fn lost() -> Failure {

@@ -118,6 +118,7 @@ impl Inquiry {
             command: &command,
             authorization: grant.authorization(),
             number: 1,
+            settles_doubt: true,
             until: Instant::now() + self.limit,
             parent: &nobody,
         };

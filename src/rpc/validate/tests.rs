@@ -3,7 +3,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use prost_types::FieldMask;
 
 use super::*;
-use crate::task::{ActionType, TaskStatus};
+use crate::{
+    command::Page,
+    task::{ActionType, TaskStatus},
+};
 
 fn fields<W>(command: Result<Command<W>, Failure>) -> Vec<&'static str> {
     match command {
@@ -106,14 +109,14 @@ fn filters_are_what_they_name() {
     };
     assert_eq!(what, want);
 
-    let token = page_token::encode(&what.selection(), "$skiptoken=x");
+    let token = page_token::encode(&what.selection(), &Page::of_query("$skiptoken=x").unwrap());
     let mut next = pb::ListIncidentTasksRequest {
         page_token: token,
         page_size: 7,
         ..message
     };
     let page = list(next.clone()).unwrap().what.page;
-    assert_eq!(page.as_deref(), Some("$skiptoken=x"));
+    assert_eq!(page, Page::of_query("$skiptoken=x"));
     next.incident_id.clear();
     assert_eq!(fields(list(next)), ["page_token"]);
 }

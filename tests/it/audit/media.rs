@@ -2,14 +2,18 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
-use incidentgate::sandbox::{Fault, Task};
+use incidentgate::{
+    pb::{IncidentTask, IncidentTaskStatus, UpdateIncidentTaskRequest},
+    sandbox::{Fault, Task},
+};
+use prost::Message;
 use serde_json::Value;
 use tokio::net::unix::pipe::{self, Receiver};
 use tonic::Code;
 
 use super::{Log, records};
 use crate::support::{
-    Gateway, TOKEN, Wire, answer,
+    Gateway, TOKEN, Wire, answer, frame, head,
     program::{Program, Server, Simulator, TempFile, run},
     within,
 };
@@ -18,6 +22,23 @@ const ID: &str = "213213";
 const OTHER: &str = "213216";
 const BROKEN: &str = "the audit log cannot be written";
 const MENDED: &str = "the audit log can be written again";
+
+const UPDATE: &str = "/incidentgate.v1.IncidentTaskService/UpdateIncidentTask";
+
+/// The request that sets a task to completed.
+fn completes(id: &str) -> UpdateIncidentTaskRequest {
+    UpdateIncidentTaskRequest {
+        incident_task: Some(IncidentTask {
+            id: id.to_owned(),
+            status: IncidentTaskStatus::Completed.into(),
+            ..Default::default()
+        }),
+        update_mask: Some(prost_types::FieldMask {
+            paths: vec!["status".to_owned()],
+        }),
+        ..Default::default()
+    }
+}
 
 async fn refused(gateway: &Gateway, id: &str) {
     let error = answer(&gateway.execute(id).await.unwrap_err());
@@ -162,6 +183,12 @@ async fn while_a_reader_stalls_a_call_ends_by_its_deadline_with_nothing_sent() {
         let error = stuck.answer().await.unwrap().error();
         assert_eq!(error.code, Code::DeadlineExceeded);
         assert_eq!(error.outcome, "NOT_STARTED");
+        let update = head(UPDATE, &[("grpc-timeout", "100m")]);
+        let mut update = wire.begin(update).await;
+        update.data(frame(&completes(OTHER).encode_to_vec()), true);
+        let error = update.answer().await.unwrap().error();
+        assert_eq!(error.code, Code::DeadlineExceeded);
+        assert_eq!(error.metadata["updateOutcome"], "NOT_UPDATED");
     }
     gateway.sandbox.release(ID);
     held.answer().await.unwrap().message();
@@ -178,7 +205,11 @@ async fn while_a_reader_stalls_a_call_ends_by_its_deadline_with_nothing_sent() {
     assert_eq!(of_task(&records, ID), (1, vec!["STARTED"]));
     // What had gone to the pipe before its caller left has an outcome.
     let (intents, outcomes) = of_task(&records, OTHER);
-    assert_eq!(outcomes, vec!["NOT_STARTED"; intents]);
+    let is_no = |outcome: &&str| ["NOT_STARTED", "NOT_UPDATED"].contains(outcome);
+    assert!(outcomes.iter().all(is_no), "{outcomes:?}");
+    assert_eq!(outcomes.len(), intents);
+    let asked = gateway.sandbox.journal();
+    assert!(asked.iter().all(|entry| !entry.target.contains(OTHER)));
 }
 
 #[test]

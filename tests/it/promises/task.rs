@@ -18,7 +18,7 @@ pub(crate) fn task(data: &[u8]) {
         for (task, json) in page.tasks.iter().zip(tasks) {
             says_no_more_than(task, json);
         }
-        assert_eq!(page.next, None, "the link is not followed unseen");
+        assert!(page.next.is_none(), "the link is not followed unseen");
         assert!(link.is_none_or(|link| !link.is_empty()));
     }
 }

@@ -145,6 +145,68 @@ async fn a_token_is_for_its_own_list_only() {
 }
 
 #[tokio::test]
+async fn a_token_that_was_forged_makes_no_other_list() {
+    use base64::Engine as _;
+    let gateway = Gateway::start().await;
+    let mut message = ListIncidentTasksRequest {
+        page_size: 1,
+        ..Default::default()
+    };
+    let token = list(&gateway, message.clone())
+        .await
+        .unwrap()
+        .next_page_token;
+    let engine = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let text = String::from_utf8(engine.decode(&token).unwrap()).unwrap();
+    for forged in [
+        format!("{text}&$expand=incident"),
+        format!("{text}&$filter=status+eq+'open'&%24expand=x"),
+        text.replace("skiptoken", "search"),
+        format!("{text}#"),
+        text.replace("after-1", "after-1\r\nx: y"),
+    ] {
+        assert_ne!(forged, text);
+        message.page_token = engine.encode(&forged);
+        let wrong = answer(&list(&gateway, message.clone()).await.unwrap_err());
+        assert_eq!(wrong.code, Code::InvalidArgument, "{forged}");
+    }
+    assert_eq!(gateway.sandbox.journal().len(), 1);
+}
+
+#[tokio::test]
+async fn pages_that_nobody_takes_are_few_and_hold_up_nothing_but_lists() {
+    const SEATS: usize = 8;
+    let gateway = Gateway::builder()
+        .with("server.max_wait", "50ms")
+        .start()
+        .await;
+    gateway
+        .sandbox
+        .script("*", (0..SEATS).map(|_| Fault::hold().on_list()));
+    let message = ListIncidentTasksRequest::default();
+    let held = (0..SEATS).map(|_| list(&gateway, message.clone()));
+    let meanwhile = async {
+        within(async {
+            while gateway.sandbox.journal().len() < SEATS {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let refused = answer(&list(&gateway, message.clone()).await.unwrap_err());
+        assert_eq!(
+            (refused.code, &*refused.reason),
+            (Code::ResourceExhausted, "GATEWAY_OVERLOADED")
+        );
+        assert!(refused.message.contains("pages"), "{}", refused.message);
+        gateway.execute("213213").await.unwrap();
+        gateway.sandbox.release("*");
+    };
+    let (pages, ()) = tokio::join!(futures_util::future::join_all(held), meanwhile);
+    assert!(pages.iter().all(Result::is_ok));
+    assert_eq!(ids(&list(&gateway, message).await.unwrap()).len(), 4);
+}
+
+#[tokio::test]
 async fn a_link_to_another_host_is_not_followed() {
     let gateway = Gateway::single_attempts().start().await;
     let here = gateway.sandbox.addr();

@@ -191,6 +191,33 @@ async fn a_caller_who_leaves_does_not_end_it() {
 }
 
 #[tokio::test]
+async fn whose_caller_has_left_is_not_sent_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (gateway, log) = audited(&folder);
+    let mut gateway = gateway.start().await;
+    // It would be sent again, and would undo what somebody has set meanwhile.
+    let fails = Fault::error(502, "UnknownError", "").held();
+    gateway.sandbox.script(ID, [fails.on_update()]);
+    let mut client = gateway.client().await;
+    let request = with_token(message(IncidentTaskStatus::Completed));
+    let call = tokio::spawn(async move { client.update_incident_task(request).await });
+    within(async {
+        while gateway.sandbox.journal().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    call.abort();
+    gateway.logged("call ended").await;
+    gateway.sandbox.release(ID);
+    let records = records(&log, 2).await;
+    assert_eq!(records[1]["code"], "CANCELLED");
+    assert_eq!(records[1]["attempts"], 1);
+    gateway.stop().await;
+    assert_eq!(asked(&gateway).len(), 1);
+}
+
+#[tokio::test]
 async fn only_a_status_can_be_set() {
     let gateway = Gateway::start().await;
     let mut client = gateway.client().await;

@@ -108,7 +108,7 @@ async fn what_cannot_be_read_at_all_is_told_before_anything_is_shown() {
 }
 
 #[tokio::test]
-async fn trouble_that_passes_is_waited_for_and_what_does_not_is_told() {
+async fn trouble_that_passes_is_waited_for_and_a_refusal_is_told_at_once() {
     let gateway = eager().with("retry.max_attempts", "1").start().await;
     put(&gateway, "runs", Put::InProgress);
     let mut watch = Watch::of(&gateway, "runs").await.unwrap();
@@ -120,18 +120,6 @@ async fn trouble_that_passes_is_waited_for_and_what_does_not_is_told() {
     put(&gateway, "runs", Put::Failed);
     assert_eq!(watch.states().await, [ActionStatus::Failed]);
 
-    put(&gateway, "lost", Put::InProgress);
-    let mut watch = Watch::of(&gateway, "lost").await.unwrap();
-    assert_eq!(watch.state().await, ActionStatus::InProgress);
-    gateway.sandbox.script("lost", (0..5).map(|_| busy()));
-    let lost = answer(&watch.next().await.unwrap_err());
-    assert_eq!(
-        (lost.code, &*lost.reason),
-        (Code::Unavailable, "UNKNOWN_ERROR")
-    );
-    assert!(lost.details.retry_info().is_some());
-    gateway.logged("a watch has ended before its task").await;
-
     put(&gateway, "gone", Put::InProgress);
     let mut watch = Watch::of(&gateway, "gone").await.unwrap();
     assert_eq!(watch.state().await, ActionStatus::InProgress);
@@ -141,6 +129,89 @@ async fn trouble_that_passes_is_waited_for_and_what_does_not_is_told() {
     assert_eq!(
         (gone.code, &*gone.reason),
         (Code::PermissionDenied, "FORBIDDEN")
+    );
+}
+
+#[tokio::test]
+async fn a_task_that_cannot_be_read_for_too_long_is_told_to_all_with_their_own_ids() {
+    let gateway = eager()
+        .with("retry.max_attempts", "1")
+        .with("watch.max_silence", "100ms");
+    let gateway = gateway.start().await;
+    put(&gateway, "lost", Put::InProgress);
+    let mut client = gateway.client().await;
+    let id = "d9a3ff29-6ba7-4d9f-8e2c-1d9f6f8c1f0a";
+    let request = with_token(incidentgate::pb::WatchIncidentTaskRequest {
+        incident_task_id: "lost".to_owned(),
+        client_request_id: id.to_owned(),
+    });
+    let response = within(client.watch_incident_task(request)).await.unwrap();
+    let mut first = Watch(response.into_inner());
+    let mut second = Watch::of(&gateway, "lost").await.unwrap();
+    for watch in [&mut first, &mut second] {
+        assert_eq!(watch.state().await, ActionStatus::InProgress);
+    }
+    let reads = gateway.sandbox.reads("lost");
+    let busy = || Fault::error(502, "UnknownError", "").on_read();
+    gateway.sandbox.script("lost", (0..1000).map(|_| busy()));
+    let mut ids = Vec::new();
+    for watch in [&mut first, &mut second] {
+        let lost = answer(&watch.next().await.unwrap_err());
+        assert_eq!(
+            (lost.code, &*lost.reason),
+            (Code::Unavailable, "UNKNOWN_ERROR")
+        );
+        assert!(lost.details.retry_info().is_some());
+        ids.push(lost.metadata["clientRequestId"].clone());
+    }
+    assert_eq!(ids[0], id);
+    assert_ne!(ids[0], ids[1]);
+    assert!(
+        gateway.sandbox.reads("lost") > reads + 1,
+        "tried more than once"
+    );
+    gateway.logged("a watch has ended before its task").await;
+}
+
+#[tokio::test]
+async fn who_comes_while_it_cannot_be_read_is_told_and_the_others_stay() {
+    let gateway = eager().with("retry.max_attempts", "1").start().await;
+    put(&gateway, "runs", Put::InProgress);
+    let mut first = Watch::of(&gateway, "runs").await.unwrap();
+    assert_eq!(first.state().await, ActionStatus::InProgress);
+    let busy = || Fault::error(502, "UnknownError", "").on_read();
+    gateway.sandbox.script("runs", (0..100).map(|_| busy()));
+    let reads = gateway.sandbox.reads("runs");
+    within(gateway.sandbox.wait_for_reads("runs", reads + 6)).await;
+    for _ in 0..10 {
+        let told = answer(&Watch::of(&gateway, "runs").await.err().unwrap());
+        assert_eq!(
+            (told.code, &*told.reason),
+            (Code::Unavailable, "UNKNOWN_ERROR")
+        );
+    }
+    put(&gateway, "runs", Put::Completed);
+    assert_eq!(first.states().await, [ActionStatus::Completed]);
+}
+
+#[tokio::test]
+async fn a_wait_that_is_named_and_longer_than_the_silence_ends_it_at_once() {
+    let gateway = eager().with("retry.max_attempts", "1").start().await;
+    put(&gateway, "runs", Put::InProgress);
+    let mut watch = Watch::of(&gateway, "runs").await.unwrap();
+    assert_eq!(watch.state().await, ActionStatus::InProgress);
+    let throttled = Fault::error(429, "TooManyRequests", "").header("Retry-After", "3600");
+    gateway.sandbox.script("runs", [throttled.on_read()]);
+    let ended = answer(&watch.next().await.unwrap_err());
+    assert_eq!(
+        (ended.code, &*ended.reason),
+        (Code::ResourceExhausted, "GRAPH_THROTTLED")
+    );
+    // And whoever comes again is told the same.
+    let again = answer(&Watch::of(&gateway, "runs").await.err().unwrap());
+    assert_eq!(
+        (again.code, &*again.reason),
+        (Code::ResourceExhausted, "GRAPH_THROTTLED")
     );
 }
 

@@ -8,10 +8,10 @@ use incidentgate::{
     },
     sandbox::{ActionStatus as Put, Fault, Task},
 };
-use tonic::{Request, transport::Channel};
+use tonic::{Code, Request, transport::Channel};
 
 use super::{Watch, eager, put, watched};
-use crate::support::{Gateway, points, with_token, within};
+use crate::support::{Gateway, answer, points, with_token, within};
 
 async fn watch(mut client: IncidentTaskServiceClient<Channel>, id: &str) -> Watch {
     let message = WatchIncidentTaskRequest {
@@ -159,6 +159,30 @@ async fn who_comes_later_sees_the_task_as_it_is_then() {
     let mut second = Watch::of(&gateway, "runs").await.unwrap();
     assert_eq!(second.state().await, ActionStatus::InProgress);
     assert_eq!(first.state().await, ActionStatus::InProgress);
+}
+
+#[tokio::test]
+async fn too_many_who_come_at_once_are_sent_away_and_hold_up_nobody_who_is_there() {
+    // Six tasks a minute, and two at once.
+    let gateway = eager()
+        .with("watch.max_polls_per_minute", "1")
+        .with("watch.min_interval", "2s")
+        .with("watch.max_interval", "2s");
+    let gateway = gateway.start().await;
+    for id in ["one", "two", "three"] {
+        put(&gateway, id, Put::InProgress);
+    }
+    let mut one = Watch::of(&gateway, "one").await.unwrap();
+    let _two = Watch::of(&gateway, "two").await.unwrap();
+    let refused = answer(&Watch::of(&gateway, "three").await.err().unwrap());
+    assert_eq!(
+        (refused.code, &*refused.reason),
+        (Code::ResourceExhausted, "GATEWAY_OVERLOADED")
+    );
+    assert!(refused.details.retry_info().is_some());
+    assert_eq!(gateway.sandbox.reads("three"), 0);
+    put(&gateway, "one", Put::Completed);
+    assert_eq!(one.states().await.last(), Some(&ActionStatus::Completed));
 }
 
 #[tokio::test]
