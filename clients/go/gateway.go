@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"go.opentelemetry.io/otel"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -79,6 +80,8 @@ func (g *gateway) connect() (*grpc.ClientConn, error) {
 		grpc.WithDefaultServiceConfig(string(serviceConfig)),
 		// No one else's, by DNS: it could have the call sent again.
 		grpc.WithDisableServiceConfig(),
+		// While a watch is silent, nothing else would tell that the gateway is gone.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler()),
 	)
 	if err != nil {

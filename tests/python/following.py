@@ -7,9 +7,11 @@ and one per client.
 """
 
 import contextlib
+import copy
 import json
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -139,6 +141,29 @@ def watch_over_streams(stage, client, task):
     return ended(watching, first)
 
 
+class Deaf:
+    """A gateway that falls silent while all four watch, its connections open: nothing but a ping finds that out."""
+
+    TASK = "deaf"
+
+    def __init__(self, running, stage, folder):
+        folder.mkdir()
+        gateway = Gateway(running, folder / "gateway.log", stage.sandbox.graph_url)
+        stage.put(self.TASK, actionStatus="inProgress")
+        deaf = copy.copy(stage)
+        deaf.gateway = gateway
+        self.watching = {client: deaf.start(client, "watch", "--", self.TASK) for client in CLIENTS}
+        for process in self.watching.values():
+            process.stdout.readline()
+        gateway.child.send_signal(signal.SIGSTOP)
+        running.callback(gateway.child.send_signal, signal.SIGCONT)
+
+    def complaints(self, client):
+        lines, exit_code = ended(self.watching[client])
+        if exit_code != 4 or lines[-1]["code"] != "UNAVAILABLE":
+            yield f"does not notice that the gateway is gone: exit code {exit_code}, {lines}"
+
+
 # What the gateway's log says of each stream that ends before its task.
 ENDED = "a watch has ended before its task"
 
@@ -184,10 +209,19 @@ def complaints(case, task, lines, exit_code, reference):
         yield f"prints {seen} where the Go client prints {reference}"
 
 
+def record(name, told, right, wrong):
+    print("WRONG" if any(told.values()) else "ok", name, flush=True)
+    for client, what in told.items():
+        (wrong if what else right)[client] += 1
+        for complaint in what:
+            print(f"  {client}: {complaint}")
+
+
 def main():
     right, wrong = Counter(), Counter()
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as running:
         stage = Stage(running, pathlib.Path(name))
+        deaf = Deaf(running, stage, pathlib.Path(name) / "deaf")
         for case in CASES:
             tasks = {client: f"{case.__name__}-{client}" for client in CLIENTS}
             with ThreadPoolExecutor(len(CLIENTS)) as pool:
@@ -195,11 +229,8 @@ def main():
                 answers = dict(zip(CLIENTS, pool.map(play, CLIENTS)))
             reference = comparable(tasks["go"], answers["go"][0])
             told = {client: list(complaints(case, tasks[client], *answers[client], reference)) for client in CLIENTS}
-            print("WRONG" if any(told.values()) else "ok", case.__name__)
-            for client, what in told.items():
-                (wrong if what else right)[client] += 1
-                for complaint in what:
-                    print(f"  {client}: {complaint}")
+            record(case.__name__, told, right, wrong)
+        record("watch_deaf", {client: list(deaf.complaints(client)) for client in CLIENTS}, right, wrong)
     for client in CLIENTS:
         print(f"client {client}: {right[client]} cases alike, wrong: {wrong[client]}", flush=True)
     if wrong.total():

@@ -19,6 +19,9 @@ export function connect<Client>(
       "grpc.service_config": text,
       // No one else's, by DNS: it could have the call sent again.
       "grpc.service_config_disable_resolution": 1,
+      // While a watch is silent, nothing else would tell that the gateway is gone.
+      "grpc.keepalive_time_ms": 20_000,
+      "grpc.keepalive_timeout_ms": 10_000,
     });
   });
 }

@@ -7,6 +7,16 @@ import ssl
 import grpc
 
 
+# While a watch is silent, nothing else would tell that the gateway is gone.
+KEEPALIVE = [
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
+    # Without it gRPC stops asking while the client has nothing to send.
+    ("grpc.http2.max_pings_without_data", 0),
+]
+
+
 class ConfigurationError(Exception):
     """A file cannot be used as it stands. Nothing was sent."""
 
@@ -14,6 +24,7 @@ class ConfigurationError(Exception):
 def open_channel(arguments):
     options = [("grpc.service_config", read("--service-config", arguments.service_config))]
     check(options, arguments.service_config)
+    options += KEEPALIVE
     if arguments.ca_file is None:
         return grpc.insecure_channel(arguments.endpoint, options)
     return grpc.secure_channel(arguments.endpoint, credentials(arguments), options)

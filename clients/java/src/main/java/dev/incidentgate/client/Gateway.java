@@ -120,6 +120,9 @@ final class Gateway {
             .defaultServiceConfig(config)
             // No one else's, by DNS: it could have the call sent again.
             .disableServiceConfigLookUp()
+            // While a watch is silent, nothing else would tell that the gateway is gone.
+            .keepAliveTime(20, SECONDS)
+            .keepAliveTimeout(10, SECONDS)
             .intercept(tracing);
     try {
       return builder.build();
