@@ -147,12 +147,16 @@ impl Tools {
             left,
         } = *asking;
         let remaining = || deadline.remaining(Instant::now());
-        let grant = self.grant(credential, remaining).await?;
-        let mut access = Access::new(grant);
+        let too_late = || interrupted(Interruption::DeadlinePassed, 0);
+        let grant = left.run_until_cancelled(self.grant(credential, remaining));
+        let mut access = Access::new(grant.await.ok_or_else(too_late)??);
+        let mut last = None;
         loop {
-            self.pass(&access.grant, deadline, I::EFFECT).await?;
-            if left.is_cancelled() || deadline.has_passed(Instant::now()) {
-                return Err(interrupted(Interruption::DeadlinePassed, tries.count));
+            let pass = left.run_until_cancelled(self.pass(&access.grant, deadline, I::EFFECT));
+            let passed = pass.await.transpose()?;
+            if passed.is_none() || deadline.has_passed(Instant::now()) {
+                // Nothing is begun any more; what is known is what came last.
+                return Err(last.unwrap_or_else(too_late));
             }
             tries.count += 1;
             tries.is_under_way = true;
@@ -179,9 +183,6 @@ impl Tools {
             if failure.may_be_sent_again() {
                 self.inquiry_budget.failed();
             }
-            if left.is_cancelled() {
-                return Err(failure);
-            }
             let course = Course {
                 tries: tries.count,
                 may_renew: access.may_renew(credential),
@@ -189,17 +190,21 @@ impl Tools {
                 ..self.course(remaining())
             };
             let finding = Finding::Failed(&failure);
-            match self.policy.decide(finding, &course, rand::random()) {
-                Next::Wait(delay) => {
-                    tokio::select! {
-                        () = sleep(delay) => {}
-                        () = left.cancelled() => return Err(failure),
+            let next = self.policy.decide(finding, &course, rand::random());
+            let prepared = left.run_until_cancelled(async {
+                match next {
+                    Next::Wait(delay) => {
+                        sleep(delay).await;
+                        access.freshen(credential).await.map(|()| true)
                     }
-                    access.freshen(credential).await?;
+                    Next::Renew => access.renew(credential, &failure).await.map(|()| true),
+                    Next::Stop | Next::Reconcile => Ok(false),
                 }
-                Next::Renew => access.renew(credential, &failure).await?,
-                Next::Stop | Next::Reconcile => return Err(failure),
+            });
+            if prepared.await.transpose()? != Some(true) {
+                return Err(failure);
             }
+            last = Some(failure);
         }
     }
 }

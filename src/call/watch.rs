@@ -91,7 +91,7 @@ struct Latest {
     failure: Option<Failure>,
     /// How many tries have failed.
     failures: u64,
-    /// Whether Graph is being asked now.
+    /// Whether Graph is being asked now, or is about to be.
     is_polled: bool,
     /// Whether nothing follows: the task is at its end, or cannot be read.
     is_over: bool,
@@ -185,29 +185,27 @@ impl Loop {
     /// Takes part in it, unless it is over.
     fn join(&self, min_interval: Duration) -> Option<(watch::Receiver<Latest>, Before)> {
         let receiver = self.latest.subscribe();
-        let latest = self.latest.borrow();
-        if latest.is_over {
-            return None;
-        }
         let now = Instant::now();
-        let reading = latest.reading.as_ref();
-        let before = if reading.is_some_and(|reading| reading.at + min_interval >= now) {
-            // It is as new as any.
-            Before {
-                readings: latest.readings - 1,
-                failures: latest.failures,
+        let mut joined = None;
+        self.latest.send_if_modified(|latest| {
+            if latest.is_over {
+                return false;
             }
-        } else {
-            if !latest.is_polled {
+            let reading = latest.reading.as_ref();
+            let is_new = reading.is_some_and(|reading| reading.at + min_interval >= now);
+            joined = Some(Before {
+                // One that is as new as any is to be shown.
+                readings: latest.readings - u64::from(is_new),
+                failures: latest.failures,
+            });
+            if !is_new && !latest.is_polled {
+                latest.is_polled = true;
                 self.wanted.notify_one();
             }
-            Before {
-                readings: latest.readings,
-                failures: latest.failures,
-            }
-        };
-        drop(latest);
-        Some((receiver, before))
+            // Nobody waits for that.
+            false
+        });
+        Some((receiver, joined?))
     }
 }
 

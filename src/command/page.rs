@@ -68,8 +68,13 @@ const ORDER_BY: &str = "$orderby";
 fn kept(parameter: &str) -> Option<String> {
     let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
     let name = percent_decode_str(name).decode_utf8().ok()?;
-    let name = name.trim().to_ascii_lowercase();
+    let name = name.to_ascii_lowercase();
     let option = name.strip_prefix('$').unwrap_or(&name);
+    // What somebody else could read otherwise (`+`, `%25`, spaces) is no name of anything.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if option.is_empty() || !option.bytes().all(is_plain) {
+        return None;
+    }
     match option {
         "filter" => Some(FILTER.to_owned()),
         "orderby" => Some(ORDER_BY.to_owned()),
@@ -152,6 +157,14 @@ mod tests {
             "$exp\nand=incident",
             " $expand=incident",
             "%20$expand=incident",
+            "+$expand=incident",
+            "+expand=incident",
+            "expand+=incident",
+            "%2524expand=incident",
+            "%EF%BB%BFexpand=incident",
+            "$$expand=incident",
+            "=x",
+            "$skiptoken=x&",
             "$top=501",
             "$top=0",
             "$top=x",

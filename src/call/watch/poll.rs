@@ -2,10 +2,12 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use futures_util::FutureExt;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
@@ -39,8 +41,8 @@ pub(super) struct Poll {
     shared: Arc<Loop>,
     credential: Credential,
     cadence: Cadence,
-    /// When the task was last read, or the loop begun.
-    heard: Instant,
+    /// Since when it cannot be read.
+    failing_since: Option<Instant>,
     _counted: LevelGuard,
 }
 
@@ -69,62 +71,82 @@ impl Poll {
             key,
             shared,
             credential,
-            heard: Instant::now(),
+            failing_since: None,
         }
     }
 
     /// Reads until the task is at its end, cannot be read, or has no watcher left.
     pub(super) async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
-        let mut why = Why::Arrival;
+        let mut turn = None;
         loop {
-            let next = tokio::select! {
+            turn = tokio::select! {
                 biased;
                 () = shared.latest.closed() => None,
-                next = self.step(why) => next,
+                next = self.step(turn) => next,
             };
-            match next {
-                Some(next) => why = next,
-                None if self.leave() => return,
-                // Somebody has come meanwhile.
-                None => why = Why::Arrival,
+            // If it is not left, somebody has come meanwhile.
+            if turn.is_none() && self.leave() {
+                return;
             }
         }
     }
 
-    /// One reading, and the wait after it; why there is another one. Nothing at the end.
-    async fn step(&mut self, why: Why) -> Option<Why> {
+    /// One reading, and the wait after it; why it is the turn of another one. Nothing at
+    /// the end.
+    async fn step(&mut self, turn: Option<Why>) -> Option<Why> {
         self.shared.latest.send_if_modified(|latest| {
             latest.is_polled = true;
             // Nobody waits for that.
             false
         });
-        let answered = match self.turn(why).await {
-            Ok(()) => self.read().await,
-            Err(failure) => Err(failure),
+        // This reading is for them.
+        self.shared.wanted.notified().now_or_never();
+        let why = match turn {
+            Some(why) => why,
+            None if self.arrive().await => Why::Arrival,
+            None => return None,
         };
+        let answered = self.read().await;
         let wait = self.publish(answered, why)?;
         let again = async {
             sleep(wait).await;
             self.tools.watches.pace.turn().await;
         };
-        tokio::select! {
-            () = again => Some(Why::Turn),
-            () = self.shared.wanted.notified() => Some(Why::Arrival),
+        let mut again = pin!(again);
+        loop {
+            let somebody = async {
+                self.shared.wanted.notified().await;
+                self.arrive().await
+            };
+            // Who comes and gets no turn is not to cost the others theirs.
+            tokio::select! {
+                () = &mut again => return Some(Why::Turn),
+                may_come = somebody => if may_come {
+                    return Some(Why::Arrival);
+                },
+            }
         }
     }
 
-    /// Who has come does not wait for those who are there, but not too many come at once.
-    async fn turn(&self, why: Why) -> Result<(), Failure> {
-        if why == Why::Turn {
-            return Ok(());
-        }
-        let turn = timeout(MAX_WAIT, self.tools.watches.arrivals.turn()).await;
-        turn.map_err(|_elapsed| {
-            overloaded(
+    /// Whether who has come gets a turn in time; otherwise they are told that. They do not
+    /// wait for those who are there, but not too many come at once.
+    async fn arrive(&self) -> bool {
+        let turn = self.tools.watches.arrivals.turn();
+        let is_in_time = timeout(MAX_WAIT, turn).await.is_ok();
+        if !is_in_time {
+            let failure = overloaded(
                 "too many tasks have begun to be watched at once; watch the task again later",
-            )
-        })
+            );
+            self.shared.latest.send_modify(|latest| {
+                // Without a reading nobody is here but those who are told of it.
+                latest.is_over = latest.reading.is_none();
+                latest.failure = Some(failure);
+                latest.failures += 1;
+                latest.is_polled = false;
+            });
+        }
+        is_in_time
     }
 
     async fn read(&self) -> Result<Answered<Task>, Failure> {
@@ -151,7 +173,7 @@ impl Poll {
         let now = Instant::now();
         match answered {
             Ok(answered) => {
-                self.heard = now;
+                self.failing_since = None;
                 let reading = Reading {
                     task: answered.found,
                     graph_request_id: answered.graph_request_id,
@@ -172,10 +194,14 @@ impl Poll {
             }
             Err(failure) => {
                 let named = failure.named_delay().unwrap_or_default();
-                let silence = now - self.heard + named;
-                let passes = failure.may_be_sent_again()
-                    && silence < self.tools.watches.watching.max_silence;
-                let mut goes_on = passes;
+                let since = *self.failing_since.get_or_insert(now);
+                // The time for a reading is the gateway's own, and no caller's.
+                let is_late = matches!(
+                    failure.kind,
+                    Kind::DeadlineBeforeSend | Kind::DeadlineAfterSend
+                );
+                let mut goes_on = (is_late || failure.may_be_sent_again())
+                    && now - since + named < self.tools.watches.watching.max_silence;
                 self.shared.latest.send_modify(|latest| {
                     // Without a reading nobody is here but those who are told of it.
                     goes_on &= latest.reading.is_some();

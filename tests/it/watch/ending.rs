@@ -174,6 +174,25 @@ async fn a_task_that_cannot_be_read_for_too_long_is_told_to_all_with_their_own_i
 }
 
 #[tokio::test]
+async fn one_failure_among_readings_that_are_rare_ends_nothing() {
+    let gateway = eager()
+        .with("retry.max_attempts", "1")
+        .with("watch.min_interval", "200ms")
+        .with("watch.max_interval", "200ms")
+        .with("watch.max_silence", "100ms");
+    let gateway = gateway.start().await;
+    put(&gateway, "runs", Put::InProgress);
+    let mut watch = Watch::of(&gateway, "runs").await.unwrap();
+    assert_eq!(watch.state().await, ActionStatus::InProgress);
+    let busy = Fault::error(502, "UnknownError", "").on_read();
+    gateway.sandbox.script("runs", [busy]);
+    let reads = gateway.sandbox.reads("runs");
+    within(gateway.sandbox.wait_for_reads("runs", reads + 2)).await;
+    put(&gateway, "runs", Put::Completed);
+    assert_eq!(watch.states().await, [ActionStatus::Completed]);
+}
+
+#[tokio::test]
 async fn who_comes_while_it_cannot_be_read_is_told_and_the_others_stay() {
     let gateway = eager().with("retry.max_attempts", "1").start().await;
     put(&gateway, "runs", Put::InProgress);

@@ -181,6 +181,9 @@ async fn too_many_who_come_at_once_are_sent_away_and_hold_up_nobody_who_is_there
     );
     assert!(refused.details.retry_info().is_some());
     assert_eq!(gateway.sandbox.reads("three"), 0);
+    // Who comes to a task whose turn it is anyway needs none of their own.
+    let mut again = Watch::of(&gateway, "one").await.unwrap();
+    assert_eq!(again.state().await, ActionStatus::InProgress);
     put(&gateway, "one", Put::Completed);
     assert_eq!(one.states().await.last(), Some(&ActionStatus::Completed));
 }
