@@ -29,7 +29,7 @@ use crate::{
     callers::{Callers, Presented, Rpc},
     deadline::Deadline,
     failure::{Effect, Failure, Kind, Outcome},
-    rpc::{CallContext, Place, Places, StreamContext, Succeeded, overloaded, status},
+    rpc::{CallContext, Place, PlaceLimits, Places, StreamContext, Succeeded, overloaded, status},
     telemetry::{Metrics, Propagator},
 };
 
@@ -43,7 +43,7 @@ const SHARED_SEATS: usize = 8192;
 const MAX_WATCH: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The most pages of tasks at a time, from before they are asked for until they are taken.
 /// One costs up to 10 MiB on its way through.
-const MAX_LISTERS: usize = 8;
+const MAX_PAGES: usize = 8;
 const MESSAGE_LATE: &str = "the deadline passed before the request's message had arrived";
 const NOT_KNOWN: &str = "the deadline passed before it was known who calls";
 const NOT_BEGUN: &str = "the deadline passed before the request's message had arrived, or while the call waited for a place";
@@ -58,8 +58,8 @@ pub struct Front {
     beside: Arc<Semaphore>,
     /// Seats for those who follow a task.
     watchers: Arc<Semaphore>,
-    /// Seats for those who list tasks, and read the pages.
-    listers: Arc<Semaphore>,
+    /// Places for calls that list tasks.
+    pages: Places,
     callers: Callers,
     lifecycle: Lifecycle,
     propagator: Propagator,
@@ -79,9 +79,16 @@ impl Front {
         let closing = lifecycle.closing().clone();
         Self {
             services,
+            pages: Places::new(
+                PlaceLimits {
+                    max_in_flight: MAX_PAGES,
+                    ..limits.places
+                },
+                closing.clone(),
+                metrics.clone(),
+            ),
             places: Places::new(limits.places, closing, metrics.clone()),
             watchers: Arc::new(Semaphore::new(limits.max_watchers)),
-            listers: Arc::new(Semaphore::new(MAX_LISTERS)),
             limits,
             beside: Arc::new(Semaphore::new(SHARED_SEATS)),
             callers,
@@ -196,14 +203,14 @@ impl Front {
             let caller = self.identify(&request, remote, deadline).await?;
             observation.called_by(&caller);
             let caller = self.callers.permit(caller, called.rpc())?;
-            if called == TaskMethod::ListIncidentTasks {
-                held.page = Some(self.list(deadline).await?);
-            }
             if called == TaskMethod::WatchIncidentTask {
                 let context = stream_context(&request, remote)?;
                 request.extensions_mut().insert(context);
             }
-            let place = place.insert(Place::new(self.places.clone()));
+            let is_list = called == TaskMethod::ListIncidentTasks;
+            let places = if is_list { &self.pages } else { &self.places };
+            let place = place.insert(Place::new(places.clone()));
+            held.page = is_list.then(|| place.clone());
             request.extensions_mut().insert(CallContext {
                 deadline,
                 peer: Arc::clone(remote.peer()),
@@ -248,19 +255,6 @@ impl Front {
         watcher.map_err(|_| {
             self.metrics.call_without_place();
             overloaded("this gateway has as many watches as it may; watch the task again later")
-        })
-    }
-
-    /// A lister's seat, once there is one.
-    async fn list(&self, deadline: Deadline) -> Result<OwnedSemaphorePermit, Failure> {
-        let until = deadline
-            .answer_by()
-            .min(Instant::now() + self.limits.places.max_wait);
-        let seat = timeout_at(until, Arc::clone(&self.listers).acquire_owned()).await;
-        // Nobody closes the seats.
-        seat.ok().and_then(Result::ok).ok_or_else(|| {
-            self.metrics.call_without_place();
-            overloaded("this gateway is listing as many pages as it may; send the call again later")
         })
     }
 

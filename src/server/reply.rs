@@ -14,6 +14,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tonic::{Code, Status, body::Body};
 
 use super::{observation::Observation, wire::OpenStream};
+use crate::rpc::Place;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -39,8 +40,8 @@ pub(super) struct Held {
     /// Its part of the calls that may be open. An answer that its caller does not take
     /// costs memory, too.
     pub(super) open: Option<OwnedSemaphorePermit>,
-    /// Its seat among those who list tasks.
-    pub(super) page: Option<OwnedSemaphorePermit>,
+    /// The place of a page, which costs memory until its caller has taken it.
+    pub(super) page: Option<Place>,
     /// Its place among the calls that a drain waits for.
     pub(super) call: Option<TaskTrackerToken>,
 }

@@ -11,7 +11,7 @@ use prost_types::Timestamp;
 use tonic::{Code, Status};
 
 use super::asked;
-use crate::support::{Gateway, answer, with_token, within};
+use crate::support::{Gateway, Wire, answer, frame, head, with_token, within};
 
 const LIST: &str = "/beta/security/incidentTasks";
 
@@ -197,13 +197,33 @@ async fn pages_that_nobody_takes_are_few_and_hold_up_nothing_but_lists() {
             (refused.code, &*refused.reason),
             (Code::ResourceExhausted, "GATEWAY_OVERLOADED")
         );
-        assert!(refused.message.contains("pages"), "{}", refused.message);
         gateway.execute("213213").await.unwrap();
         gateway.sandbox.release("*");
     };
     let (pages, ()) = tokio::join!(futures_util::future::join_all(held), meanwhile);
     assert!(pages.iter().all(Result::is_ok));
     assert_eq!(ids(&list(&gateway, message).await.unwrap()).len(), 4);
+}
+
+#[tokio::test]
+async fn who_has_not_said_which_page_has_no_place_yet() {
+    let gateway = Gateway::builder()
+        .with("server.max_wait", "50ms")
+        .start()
+        .await;
+    let mut wire = Wire::connect(gateway.addr).await;
+    let mut slow = Vec::new();
+    for _ in 0..20 {
+        let path = "/incidentgate.v1.IncidentTaskService/ListIncidentTasks";
+        slow.push(wire.begin(head(path, &[])).await);
+    }
+    let page = list(&gateway, ListIncidentTasksRequest::default()).await;
+    assert_eq!(ids(&page.unwrap()).len(), 4);
+    for mut call in slow {
+        call.data(frame(&[]), true);
+        let answered = call.answer().await.unwrap().grpc_status();
+        assert_eq!(answered.code(), Code::Ok, "{answered}");
+    }
 }
 
 #[tokio::test]
