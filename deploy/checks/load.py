@@ -46,7 +46,10 @@ class Load:
         return Gateway(self.running, self.folder / f"{name}.log", graph_url or self.sandbox.graph_url, **environment)
 
     def execute(self, gateway, task, *options):
-        command = ["incidentgate", "execute", task, "--endpoint", f"http://{gateway.address}", *options]
+        return self.command("execute", gateway, task, *options)
+
+    def command(self, name, gateway, task, *options):
+        command = ["incidentgate", name, task, "--endpoint", f"http://{gateway.address}", *options]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def call(self, gateway, name, faults, code, *options):
@@ -67,6 +70,7 @@ class Load:
         self.call(self.gateway("refused", CREDENTIALS__CLIENT_SECRET="another"), "refused", [], 1)
         self.unreachable()
         self.certificates()
+        self.follower()
 
     def departure(self, gateway):
         """A caller leaves while Graph has its call, and another one has waited in vain for the place."""
@@ -79,6 +83,14 @@ class Load:
         until("the departure", lambda: self.prometheus.has("incidentgate_calls_detached"))
         self.sandbox.release("held")
         until("the end", lambda: all(post["finished"] for post in self.sandbox.posts("held")))
+
+    def follower(self):
+        """Somebody follows a task for as long as the metrics are looked at."""
+        self.sandbox.put("followed", [])
+        watch = self.command("watch", self.gateway("followed"), "followed")
+        self.running.callback(watch.communicate)
+        self.running.callback(watch.kill)
+        until("the follower", lambda: self.prometheus.has("incidentgate_watch_tasks"))
 
     def unreachable(self):
         with socket.socket() as silent:
