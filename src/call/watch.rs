@@ -179,6 +179,19 @@ impl Calls {
     }
 }
 
+// === impl Latest ===
+
+impl Latest {
+    /// A try has failed. `passes`: the next one may succeed.
+    fn fail(&mut self, failure: Failure, passes: bool) {
+        self.failure = Some(failure);
+        self.failures += 1;
+        self.is_polled = false;
+        // Without a reading nobody is here but those who are told of it.
+        self.is_over = !passes || self.reading.is_none();
+    }
+}
+
 // === impl Loop ===
 
 impl Loop {

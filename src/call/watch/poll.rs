@@ -139,11 +139,7 @@ impl Poll {
                 "too many tasks have begun to be watched at once; watch the task again later",
             );
             self.shared.latest.send_modify(|latest| {
-                // Without a reading nobody is here but those who are told of it.
-                latest.is_over = latest.reading.is_none();
-                latest.failure = Some(failure);
-                latest.failures += 1;
-                latest.is_polled = false;
+                latest.fail(failure, true);
             });
         }
         is_in_time
@@ -200,15 +196,12 @@ impl Poll {
                     failure.kind,
                     Kind::DeadlineBeforeSend | Kind::DeadlineAfterSend
                 );
-                let mut goes_on = (is_late || failure.may_be_sent_again())
+                let passes = (is_late || failure.may_be_sent_again())
                     && now - since + named < self.tools.watches.watching.max_silence;
+                let mut goes_on = passes;
                 self.shared.latest.send_modify(|latest| {
-                    // Without a reading nobody is here but those who are told of it.
-                    goes_on &= latest.reading.is_some();
-                    latest.failure = Some(failure);
-                    latest.failures += 1;
-                    latest.is_polled = false;
-                    latest.is_over = !goes_on;
+                    latest.fail(failure, passes);
+                    goes_on = !latest.is_over;
                 });
                 goes_on.then(|| self.wait(false, why).max(named))
             }
@@ -254,9 +247,7 @@ impl Drop for Poll {
             if is_untold {
                 let message = "the gateway failed while it read the task";
                 let failure = Failure::new(Kind::GatewayFault, message);
-                latest.failure = Some(failure.with_effect(Effect::Nothing));
-                latest.failures += 1;
-                latest.is_over = true;
+                latest.fail(failure.with_effect(Effect::Nothing), false);
             }
             is_untold
         });
