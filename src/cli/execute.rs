@@ -4,22 +4,19 @@ use std::{io, process::ExitCode};
 
 use clap::Args;
 use tokio::signal;
-use tonic::Request;
 
 use super::{
     FAILURE, USAGE, fail,
     follow::{Follower, News},
-    peer::{Gateway, NoAnswer, Peer},
+    peer::NoAnswer,
     print,
     progress::{Progress, Stop},
     report::Report,
-    token::{Authorization, TokenFile},
+    service::{Access, Client, Mark, Service},
     unwritten,
     watch::{End, INTERRUPTED, Patience, next_step},
 };
-use crate::pb::{
-    ExecuteResponseActionRequest, incident_task_service_client::IncidentTaskServiceClient,
-};
+use crate::pb::ExecuteResponseActionRequest;
 
 /// The action was started, and nobody has seen its end.
 const END_NOT_SEEN: u8 = 6;
@@ -40,17 +37,9 @@ pub(super) struct Execute {
     /// The task's id, as Graph shows it.
     id: String,
     #[command(flatten)]
-    peer: Peer,
+    access: Access,
     #[command(flatten)]
-    token: TokenFile,
-    /// A GUID that marks the call in Microsoft's logs; made by the gateway when left out.
-    #[arg(
-        long,
-        value_name = "GUID",
-        default_value = "",
-        hide_default_value = true
-    )]
-    client_request_id: String,
+    mark: Mark,
     /// Follow the task until its action is at its end.
     #[arg(long)]
     wait: bool,
@@ -63,26 +52,22 @@ pub(super) struct Execute {
 
 impl Execute {
     pub(super) async fn run(self) -> ExitCode {
-        let authorization = match self.token.read() {
-            Ok(authorization) => authorization,
-            Err(error) => return fail(USAGE, &error),
-        };
-        let gateway = match self.peer.open() {
-            Ok(gateway) => gateway,
+        let service = match self.access.open() {
+            Ok(service) => service,
             Err(error) => return fail(USAGE, &error),
         };
         let message = ExecuteResponseActionRequest {
             incident_task_id: self.id,
-            client_request_id: self.client_request_id,
+            client_request_id: self.mark.client_request_id,
         };
         if self.wait {
             let progress = Progress::begin(self.json);
             let patience = &self.patience;
-            let code = follow(&gateway, &authorization, message, patience, &progress).await;
+            let code = follow(&service, message, patience, &progress).await;
             drop(progress);
             return ExitCode::from(code.unwrap_or_else(|(code, error)| unwritten(code, error)));
         }
-        let report = execute(&gateway, &authorization, message).await;
+        let report = execute(&service, message).await;
         if self.json {
             print(report.json());
         } else {
@@ -92,19 +77,10 @@ impl Execute {
     }
 }
 
-async fn execute(
-    gateway: &Gateway,
-    authorization: &Authorization,
-    message: ExecuteResponseActionRequest,
-) -> Report {
+async fn execute(service: &Service, message: ExecuteResponseActionRequest) -> Report {
     let id = message.incident_task_id.clone();
-    let call = async |channel, mut request: Request<_>| {
-        authorization.add_to(&mut request);
-        IncidentTaskServiceClient::new(channel)
-            .execute_response_action(request)
-            .await
-    };
-    match gateway.call(message, call).await {
+    let method = async |mut client: Client, request| client.execute_response_action(request).await;
+    match service.call(message, method).await {
         Ok(response) => Report::started(response, &id),
         Err(NoAnswer::Failed(status)) => Report::failed(&status, &id),
         Err(NoAnswer::Unreachable(error)) => Report::unreachable(&error),
@@ -114,15 +90,14 @@ async fn execute(
 /// Follows the task from before its action is started. Who cannot see the task does not
 /// start it either: the command has promised to tell the end. An error is of the output.
 async fn follow(
-    gateway: &Gateway,
-    authorization: &Authorization,
+    service: &Service,
     message: ExecuteResponseActionRequest,
     patience: &Patience,
     progress: &Progress,
 ) -> Result<u8, (u8, io::Error)> {
     let id = message.incident_task_id.clone();
     let mark = message.client_request_id.clone();
-    let mut follower = Follower::new(gateway, authorization, id.clone(), mark);
+    let mut follower = Follower::new(service, id.clone(), mark);
     let first = tokio::select! {
         first = follower.next() => first,
         Ok(()) = signal::ctrl_c() => return told(progress, &Report::not_sent()),
@@ -135,7 +110,7 @@ async fn follow(
     // Who does not read has not asked for an action.
     progress.state(&first).map_err(|error| (FAILURE, error))?;
     let report = tokio::select! {
-        report = execute(gateway, authorization, message) => report.followed(),
+        report = execute(service, message) => report.followed(),
         Ok(()) = signal::ctrl_c() => Report::interrupted(&id),
     };
     let code = told(progress, &report)?;

@@ -3,18 +3,15 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
-use tonic::{Request, Status, Streaming};
+use tonic::{Status, Streaming};
 
 use super::{
-    peer::{Gateway, NoAnswer},
+    peer::NoAnswer,
     said::Said,
+    service::{Client, Service},
     sight::Sight,
-    token::Authorization,
 };
-use crate::pb::{
-    WatchIncidentTaskRequest, WatchIncidentTaskResponse,
-    incident_task_service_client::IncidentTaskServiceClient,
-};
+use crate::pb::{WatchIncidentTaskRequest, WatchIncidentTaskResponse};
 
 /// The action is at its end, and has not completed.
 const NOT_COMPLETED: u8 = 5;
@@ -29,8 +26,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// One follower of a task.
 pub(super) struct Follower<'a> {
-    gateway: &'a Gateway,
-    authorization: &'a Authorization,
+    service: &'a Service,
     request: WatchIncidentTaskRequest,
     stream: Option<Streaming<WatchIncidentTaskResponse>>,
     shown: Option<Sight>,
@@ -69,22 +65,16 @@ pub(super) struct Seen {
 // === impl Follower ===
 
 impl<'a> Follower<'a> {
-    pub(super) fn new(
-        gateway: &'a Gateway,
-        authorization: &'a Authorization,
-        id: String,
-        client_request_id: String,
-    ) -> Self {
+    pub(super) fn new(service: &'a Service, id: String, client_request_id: String) -> Self {
         Self {
-            gateway,
-            authorization,
+            service,
             request: WatchIncidentTaskRequest {
                 incident_task_id: id,
                 client_request_id,
             },
             stream: None,
             shown: None,
-            first_by: Instant::now() + gateway.timeout(),
+            first_by: Instant::now() + service.gateway.timeout(),
             outage: None,
             is_started: false,
             not_before: None,
@@ -107,8 +97,7 @@ impl<'a> Follower<'a> {
                         self.stream = Some(stream);
                         continue;
                     }
-                    Err(NoAnswer::Failed(status)) => Err(Said::of(&status)),
-                    Err(NoAnswer::Unreachable(error)) => Err(Said::unreachable(&error)),
+                    Err(error) => Err(error.into()),
                 },
             };
             match message {
@@ -169,13 +158,8 @@ impl<'a> Follower<'a> {
     }
 
     async fn begin(&self) -> Result<Streaming<WatchIncidentTaskResponse>, NoAnswer> {
-        let call = async |channel, mut request: Request<_>| {
-            self.authorization.add_to(&mut request);
-            IncidentTaskServiceClient::new(channel)
-                .watch_incident_task(request)
-                .await
-        };
-        self.gateway.stream(self.request.clone(), call).await
+        let method = async |mut client: Client, request| client.watch_incident_task(request).await;
+        self.service.stream(self.request.clone(), method).await
     }
 
     /// How long to wait, if another stream may bring more in time.

@@ -3,17 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use tonic::Request;
 
 use super::{
-    FAILURE, USAGE, fail,
-    peer::{NoAnswer, Peer},
-    print,
+    FAILURE, USAGE, fail, print,
     said::{Failed, Said},
+    service::{Access, Client, Mark},
     sight::Sight,
-    token::TokenFile,
 };
-use crate::pb::{GetIncidentTaskRequest, incident_task_service_client::IncidentTaskServiceClient};
+use crate::pb::GetIncidentTaskRequest;
 
 /// Shows one incident task as it is now.
 ///
@@ -23,17 +20,9 @@ pub(super) struct Get {
     /// The task's id, as Graph shows it.
     id: String,
     #[command(flatten)]
-    peer: Peer,
+    access: Access,
     #[command(flatten)]
-    token: TokenFile,
-    /// A GUID that marks the call in Microsoft's logs; made by the gateway when left out.
-    #[arg(
-        long,
-        value_name = "GUID",
-        default_value = "",
-        hide_default_value = true
-    )]
-    client_request_id: String,
+    mark: Mark,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -41,25 +30,16 @@ pub(super) struct Get {
 
 impl Get {
     pub(super) async fn run(self) -> ExitCode {
-        let authorization = match self.token.read() {
-            Ok(authorization) => authorization,
-            Err(error) => return fail(USAGE, &error),
-        };
-        let gateway = match self.peer.open() {
-            Ok(gateway) => gateway,
+        let service = match self.access.open() {
+            Ok(service) => service,
             Err(error) => return fail(USAGE, &error),
         };
         let message = GetIncidentTaskRequest {
             incident_task_id: self.id,
-            client_request_id: self.client_request_id,
+            client_request_id: self.mark.client_request_id,
         };
-        let call = async |channel, mut request: Request<_>| {
-            authorization.add_to(&mut request);
-            IncidentTaskServiceClient::new(channel)
-                .get_incident_task(request)
-                .await
-        };
-        let said = match gateway.call(message, call).await {
+        let method = async |mut client: Client, request| client.get_incident_task(request).await;
+        let said = match service.call(message, method).await {
             Ok(response) => {
                 let task = Sight::of(response.incident_task.unwrap_or_default());
                 if self.json {
@@ -69,8 +49,7 @@ impl Get {
                 }
                 return ExitCode::SUCCESS;
             }
-            Err(NoAnswer::Failed(status)) => Said::of(&status),
-            Err(NoAnswer::Unreachable(error)) => Said::unreachable(&error),
+            Err(error) => Said::from(error),
         };
         let failed = Failed {
             what: "the task cannot be read",

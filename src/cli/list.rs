@@ -7,22 +7,16 @@ use clap::{
     builder::{NonEmptyStringValueParser, PossibleValue, PossibleValuesParser},
 };
 use prost_types::Timestamp;
-use tonic::Request;
 
 use super::{
     FAILURE, USAGE, fail,
-    peer::{Gateway, NoAnswer, Peer},
     said::{Failed, Said},
+    service::{Access, Client, Service},
     sight::{Sight, name_of},
-    table,
-    token::{Authorization, TokenFile},
-    unwritten, write,
+    table, unwritten, write,
 };
 use crate::{
-    pb::{
-        ActionType, IncidentTaskOrder, IncidentTaskStatus, ListIncidentTasksRequest, TimeRange,
-        incident_task_service_client::IncidentTaskServiceClient,
-    },
+    pb::{ActionType, IncidentTaskOrder, IncidentTaskStatus, ListIncidentTasksRequest, TimeRange},
     task::{self, Member},
 };
 
@@ -32,9 +26,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct List {
     #[command(flatten)]
-    peer: Peer,
-    #[command(flatten)]
-    token: TokenFile,
+    access: Access,
     #[command(flatten)]
     filter: Filter,
     /// In which order; Graph's own when left out.
@@ -101,22 +93,18 @@ const COLUMNS: [Column; 7] = [
 
 impl List {
     pub(super) async fn run(self) -> ExitCode {
-        let authorization = match self.token.read() {
-            Ok(authorization) => authorization,
-            Err(error) => return fail(USAGE, &error),
-        };
         let mut request = match self.filter.request() {
             Ok(request) => request,
             Err(error) => return fail(USAGE, &error),
         };
-        let gateway = match self.peer.open() {
-            Ok(gateway) => gateway,
+        let service = match self.access.open() {
+            Ok(service) => service,
             Err(error) => return fail(USAGE, &error),
         };
         request.page_size = self.page_size;
         request.order_by = self.order.map_or(0, Order::wire);
         let mut tasks = Vec::new();
-        let listed = pages(&gateway, &authorization, request, |task| {
+        let listed = pages(&service, request, |task| {
             if self.json {
                 return write(serde_json::to_string(&task)?);
             }
@@ -161,26 +149,15 @@ enum Stopped {
 
 /// Every page to the last one.
 async fn pages(
-    gateway: &Gateway,
-    authorization: &Authorization,
+    service: &Service,
     mut request: ListIncidentTasksRequest,
     mut each: impl FnMut(Sight) -> io::Result<()>,
 ) -> Result<(), Stopped> {
     let mut before = HashSet::new();
     loop {
-        let call = async |channel, mut request: Request<_>| {
-            authorization.add_to(&mut request);
-            IncidentTaskServiceClient::new(channel)
-                .list_incident_tasks(request)
-                .await
-        };
-        let page = gateway.call(request.clone(), call).await;
-        let page = page.map_err(|error| {
-            Stopped::Said(Box::new(match error {
-                NoAnswer::Failed(status) => Said::of(&status),
-                NoAnswer::Unreachable(error) => Said::unreachable(&error),
-            }))
-        })?;
+        let method = async |mut client: Client, request| client.list_incident_tasks(request).await;
+        let page = service.call(request.clone(), method).await;
+        let page = page.map_err(|error| Stopped::Said(Box::new(error.into())))?;
         let mut tasks = page.incident_tasks.into_iter().map(Sight::of);
         tasks.try_for_each(&mut each).map_err(Stopped::Unwritten)?;
         if page.next_page_token.is_empty() {

@@ -8,7 +8,6 @@ use std::{
 };
 
 use clap::Args;
-use http::Uri;
 use rustls_pki_types::ServerName;
 use tokio::time::Instant;
 use tonic::{
@@ -16,7 +15,10 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
-use super::unreachable::{Unreachable, Way};
+use super::{
+    origin::Origin,
+    unreachable::{Unreachable, Way},
+};
 use crate::{
     config::form,
     pb::health::{
@@ -28,7 +30,6 @@ use crate::{
 };
 
 const USER_AGENT: &str = concat!("incidentgate-cli/", env!("CARGO_PKG_VERSION"));
-const EXPECTED: &str = "expected `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`";
 
 /// A stream may be silent for long; a gateway that has gone is noticed all the same.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
@@ -42,7 +43,7 @@ pub(super) struct Peer {
         long,
         value_name = "URL",
         default_value = "http://127.0.0.1:50051",
-        value_parser = parse_endpoint
+        value_parser = Origin::parse
     )]
     endpoint: Origin,
     /// The most time until the answer, as in `10s` or `500ms`.
@@ -67,14 +68,6 @@ pub(super) struct Peer {
     /// host; for `https`.
     #[arg(long, value_name = "NAME", value_parser = parse_server_name)]
     server_name: Option<String>,
-}
-
-/// What `--endpoint` takes.
-#[derive(Debug, Clone)]
-enum Origin {
-    Http(Uri),
-    /// `unix:` and an absolute path.
-    Unix(String),
 }
 
 /// A gateway that can be called: whatever is wrong with the arguments has been found.
@@ -112,14 +105,12 @@ enum End {
 impl Peer {
     /// Reads the files; connects to nothing yet.
     pub(super) fn open(self) -> anyhow::Result<Gateway> {
-        let mut endpoint = match &self.endpoint {
-            Origin::Http(uri) => Endpoint::from(uri.clone()),
-            Origin::Unix(path) => Endpoint::from_shared(path.clone())?,
-        }
-        .user_agent(USER_AGENT)?
-        .http2_keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT)
-        .keep_alive_while_idle(true);
+        let mut endpoint = self.endpoint.endpoint()?;
+        endpoint = endpoint
+            .user_agent(USER_AGENT)?
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .keep_alive_while_idle(true);
         let mut has_expired = false;
         if self.endpoint.is_https() {
             let (tls, certificate) = self.tls()?;
@@ -269,13 +260,9 @@ impl Gateway {
     }
 
     fn unreachable(&self, is_connected: bool, causes: String) -> NoAnswer {
-        let (scheme, at) = match &self.origin {
-            Origin::Http(uri) => (uri.scheme_str().unwrap_or_default(), authority(uri)),
-            Origin::Unix(_) => ("unix", ""),
-        };
         let way = Way {
-            scheme,
-            authority: at,
+            scheme: self.origin.scheme(),
+            authority: self.origin.authority(),
             ca_file: self.ca_file.as_deref(),
             certificate_file: self.certificate_file.as_deref(),
             has_expired: self.has_expired,
@@ -295,26 +282,6 @@ impl Gateway {
 
     fn limit(&self) -> impl fmt::Display {
         humantime::format_duration(self.timeout)
-    }
-}
-
-// === impl Origin ===
-
-impl Origin {
-    fn is_https(&self) -> bool {
-        matches!(self, Self::Http(uri) if uri.scheme_str() == Some("https"))
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Http(uri) => {
-                let scheme = uri.scheme_str().unwrap_or_default();
-                write!(f, "{scheme}://{}", authority(uri))
-            }
-            Self::Unix(path) => f.write_str(path),
-        }
     }
 }
 
@@ -345,45 +312,12 @@ async fn until<T>(
     }
 }
 
-fn authority(uri: &Uri) -> &str {
-    uri.authority().map_or("", http::uri::Authority::as_str)
-}
-
 /// Takes what a certificate can be for.
 fn parse_server_name(text: &str) -> Result<String, String> {
     match ServerName::try_from(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(_) => Err("expected a DNS name or an IP address".to_owned()),
     }
-}
-
-/// Takes a scheme, a host and perhaps a port, or an absolute path of a socket. What a call
-/// would silently leave out, such as a path or a port above 65535, is refused.
-fn parse_endpoint(text: &str) -> Result<Origin, String> {
-    if let Some(path) = text.strip_prefix("unix:") {
-        // gRPC's naming has both `unix:/path` and `unix:///path`.
-        let path = path.strip_prefix("//").unwrap_or(path);
-        return match path.strip_prefix('/') {
-            Some(rest) if !rest.is_empty() => Ok(Origin::Unix(format!("unix:{path}"))),
-            _ => Err(EXPECTED.to_owned()),
-        };
-    }
-    let is_origin = |uri: &Uri| {
-        let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
-        let is_host = uri.authority().is_some_and(|authority| {
-            let host = authority.host();
-            let has_port = authority.as_str() != host;
-            !host.is_empty()
-                && !authority.as_str().contains('@')
-                && authority.port_u16().is_some() == has_port
-        });
-        is_http && is_host && uri.path() == "/" && uri.query().is_none()
-    };
-    text.parse()
-        .ok()
-        .filter(is_origin)
-        .map(Origin::Http)
-        .ok_or_else(|| EXPECTED.to_owned())
 }
 
 /// What a status says. tonic's own say no more than "transport error"; what happened is

@@ -6,7 +6,10 @@ use serde::Serialize;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::{peer::message_of, unreachable::Unreachable};
+use super::{
+    peer::{NoAnswer, message_of},
+    unreachable::Unreachable,
+};
 use crate::{rpc::status::code_name, scan};
 
 /// The code of an answer, and what an error tells.
@@ -150,6 +153,15 @@ impl Said {
         lines
             .filter_map(|(label, value)| Some((label, value?)))
             .collect()
+    }
+}
+
+impl From<NoAnswer> for Said {
+    fn from(error: NoAnswer) -> Self {
+        match error {
+            NoAnswer::Failed(status) => Self::of(&status),
+            NoAnswer::Unreachable(error) => Self::unreachable(&error),
+        }
     }
 }
 

@@ -8,11 +8,10 @@ use tokio::{signal, time::sleep};
 use super::{
     FAILURE, USAGE, fail,
     follow::{Follower, News},
-    peer::Peer,
     progress::{Progress, Stop},
     report::argument,
     said::Said,
-    token::TokenFile,
+    service::{Access, Mark},
     unwritten,
 };
 use crate::config::form;
@@ -29,19 +28,11 @@ pub(super) struct Watch {
     /// The task's id, as Graph shows it.
     id: String,
     #[command(flatten)]
-    peer: Peer,
+    access: Access,
     #[command(flatten)]
-    token: TokenFile,
+    mark: Mark,
     #[command(flatten)]
     patience: Patience,
-    /// A GUID that marks the call; made by the gateway when left out.
-    #[arg(
-        long,
-        value_name = "GUID",
-        default_value = "",
-        hide_default_value = true
-    )]
-    client_request_id: String,
     /// Print one JSON object a line; with exit code 64 there is none.
     #[arg(long)]
     json: bool,
@@ -74,17 +65,13 @@ pub(super) enum End {
 
 impl Watch {
     pub(super) async fn run(self) -> ExitCode {
-        let authorization = match self.token.read() {
-            Ok(authorization) => authorization,
-            Err(error) => return fail(USAGE, &error),
-        };
-        let gateway = match self.peer.open() {
-            Ok(gateway) => gateway,
+        let service = match self.access.open() {
+            Ok(service) => service,
             Err(error) => return fail(USAGE, &error),
         };
         let id = self.id.clone();
         let progress = Progress::begin(self.json);
-        let mut follower = Follower::new(&gateway, &authorization, id, self.client_request_id);
+        let mut follower = Follower::new(&service, id, self.mark.client_request_id);
         let end = self.patience.follow(&mut follower, &progress).await;
         let next = next_step(&self.id);
         let (code, told) = match end {
