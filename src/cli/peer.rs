@@ -105,8 +105,9 @@ enum End {
 impl Peer {
     /// Reads the files; connects to nothing yet.
     pub(super) fn open(self) -> anyhow::Result<Gateway> {
-        let mut endpoint = self.endpoint.endpoint()?;
-        endpoint = endpoint
+        let mut endpoint = self
+            .endpoint
+            .endpoint()?
             .user_agent(USER_AGENT)?
             .http2_keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)

@@ -61,9 +61,7 @@ impl Service {
         message: M,
         method: impl AsyncFnOnce(Client, Request<M>) -> Result<Response<T>, Status>,
     ) -> Result<T, NoAnswer> {
-        let call =
-            async |channel, request| method(Client::new(channel), self.authorized(request)).await;
-        self.gateway.call(message, call).await
+        self.gateway.call(message, self.authorized(method)).await
     }
 
     /// The same for a call whose answer is a stream, as [`Gateway::stream`] makes it.
@@ -72,13 +70,17 @@ impl Service {
         message: M,
         method: impl AsyncFnOnce(Client, Request<M>) -> Result<Response<T>, Status>,
     ) -> Result<T, NoAnswer> {
-        let call =
-            async |channel, request| method(Client::new(channel), self.authorized(request)).await;
-        self.gateway.stream(message, call).await
+        self.gateway.stream(message, self.authorized(method)).await
     }
 
-    fn authorized<M>(&self, mut request: Request<M>) -> Request<M> {
-        self.authorization.add_to(&mut request);
-        request
+    /// The method of the generated client, with the token.
+    fn authorized<M, T>(
+        &self,
+        method: impl AsyncFnOnce(Client, Request<M>) -> Result<Response<T>, Status>,
+    ) -> impl AsyncFnOnce(Channel, Request<M>) -> Result<Response<T>, Status> {
+        async move |channel, mut request: Request<M>| {
+            self.authorization.add_to(&mut request);
+            method(Client::new(channel), request).await
+        }
     }
 }
